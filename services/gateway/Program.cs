@@ -1,0 +1,9 @@
+using Mesh.Contracts;
+using Mesh.Hosting;
+
+var builder = WebApplication.CreateBuilder(args);
+builder.AddMeshDefaults(AppIds.Gateway);
+
+var app = builder.Build();
+app.MapMeshDefaults();
+app.Run();
