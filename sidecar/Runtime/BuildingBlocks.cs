@@ -1,0 +1,13 @@
+namespace Mesh.Sidecar.Runtime;
+
+/// <summary>The building blocks that every sidecar has, in the order they start.</summary>
+internal static class BuildingBlocks
+{
+    public static IReadOnlyList<IBuildingBlock> Create(SidecarContext context)
+    {
+        ArgumentNullException.ThrowIfNull(context);
+        return
+        [
+        ];
+    }
+}

@@ -1,0 +1,17 @@
+using Grpc.Core;
+
+namespace Mesh.Sidecar.Runtime;
+
+/// <summary>
+/// A failure as the Dapr API reports it: HTTP status and body <c>{"errorCode","message"}</c> on one face, a gRPC status on
+/// the other. Thrown by building blocks, mapped by the two faces.
+/// </summary>
+public sealed class DaprApiException(int httpStatus, string errorCode, string message, StatusCode grpcStatus) : Exception(message)
+{
+    public int HttpStatus => httpStatus;
+
+    /// <summary>Dapr's error code, e.g. <c>ERR_STATE_STORE_NOT_FOUND</c>.</summary>
+    public string ErrorCode => errorCode;
+
+    public StatusCode GrpcStatus => grpcStatus;
+}

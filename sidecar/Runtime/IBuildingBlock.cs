@@ -1,0 +1,35 @@
+using Microsoft.AspNetCore.Routing;
+
+namespace Mesh.Sidecar.Runtime;
+
+/// <summary>One building block of the Dapr API for one app: state, pub/sub, invocation, actors, ... on both faces over one core.</summary>
+public interface IBuildingBlock : IAsyncDisposable
+{
+    /// <summary>Maps its HTTP routes, <c>/v1.0/...</c>.</summary>
+    void MapHttp(IEndpointRouteBuilder routes);
+
+    /// <summary>Binds its methods of <c>dapr.proto.runtime.v1.Dapr</c>.</summary>
+    void BindGrpc(GrpcBinder grpc);
+
+    /// <summary>
+    /// Called once the app listens (at once where the sidecar has no app): subscriptions, actor registration and the like.
+    /// Returns when done with setting up; long work continues in the background until disposal.
+    /// </summary>
+    Task StartAsync(CancellationToken cancellation);
+
+    /// <summary>What it adds to <c>GET /v1.0/metadata</c>.</summary>
+    void Describe(SidecarMetadata metadata);
+}
+
+/// <summary>The answer of the metadata API under construction.</summary>
+public sealed class SidecarMetadata
+{
+    public List<object> ActiveActors { get; } = [];
+
+    public List<object> Subscriptions { get; } = [];
+
+    public List<object> HttpEndpoints { get; } = [];
+
+    /// <summary>Null until actors are hosted. The shape of Dapr's <c>actorRuntime</c>.</summary>
+    public object? ActorRuntime { get; set; }
+}

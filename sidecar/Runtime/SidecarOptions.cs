@@ -1,0 +1,37 @@
+namespace Mesh.Sidecar.Runtime;
+
+/// <summary>How one sidecar runs: the meaning of daprd's flags, parsed.</summary>
+public sealed record SidecarOptions
+{
+    public required string AppId { get; init; }
+
+    /// <summary>Port the app listens on; null = a sidecar without an app.</summary>
+    public int? AppPort { get; init; }
+
+    /// <summary>Host of the app (<c>--app-channel-address</c>).</summary>
+    public string AppAddress { get; init; } = "127.0.0.1";
+
+    /// <summary>Port of the HTTP face; 0 = any free one, see <see cref="SidecarServer.HttpPort"/>.</summary>
+    public int HttpPort { get; init; } = 3500;
+
+    /// <summary>Port of the gRPC face; 0 = any free one.</summary>
+    public int GrpcPort { get; init; } = 50001;
+
+    /// <summary>Folders with component and resiliency YAML.</summary>
+    public IReadOnlyList<string> ResourcesPaths { get; init; } = [];
+
+    /// <summary>Relative file paths in component metadata are taken from here.</summary>
+    public string DataDirectory { get; init; } = ".";
+
+    /// <summary>Largest request body either face takes (<c>--max-body-size</c>), in bytes.</summary>
+    public int BodyBytesMax { get; init; } = 4 * 1024 * 1024;
+
+    /// <summary>Token that callers of this sidecar must send in <c>dapr-api-token</c> (<c>DAPR_API_TOKEN</c>); null = none.</summary>
+    public string? ApiToken { get; init; }
+
+    /// <summary>Token sent to the app in <c>dapr-api-token</c> (<c>APP_API_TOKEN</c>); null = none.</summary>
+    public string? AppApiToken { get; init; }
+
+    /// <summary>Most calls in flight to the app (<c>--app-max-concurrency</c>); null = unlimited.</summary>
+    public int? AppConcurrencyMax { get; init; }
+}

@@ -1,0 +1,36 @@
+namespace Mesh.Sidecar.State;
+
+/// <summary>A value with its ETag. The value is opaque bytes.</summary>
+public sealed record StateItem(ReadOnlyMemory<byte> Value, string ETag, DateTimeOffset? ExpiresAt = null);
+
+/// <summary>One write: an upsert, or a delete where <see cref="Value"/> is null.</summary>
+/// <param name="Key">Full key, prefix included.</param>
+/// <param name="ETag">Must equal the stored one, else <see cref="StateConflictException"/>; null = do not check.</param>
+/// <param name="FirstWrite">Fails where the key exists and no ETag was given (concurrency first-write).</param>
+/// <param name="Ttl">Time to live; null = for ever.</param>
+public sealed record StateWrite(string Key, ReadOnlyMemory<byte>? Value, string? ETag = null, bool FirstWrite = false, TimeSpan? Ttl = null);
+
+/// <summary>An ETag did not match, or a first write found the key taken.</summary>
+public sealed class StateConflictException(string key, string message) : Exception(message)
+{
+    public string Key => key;
+}
+
+/// <summary>
+/// A key-value store behind the state API and actor state. Thread-safe. A write that has returned survives kill -9 where
+/// the store is durable. Expired values are never returned.
+/// </summary>
+public interface IStateStore
+{
+    Task<StateItem?> GetAsync(string key, CancellationToken cancellation);
+
+    /// <summary>Values in the order of the keys; null where there is none.</summary>
+    Task<IReadOnlyList<StateItem?>> GetBulkAsync(IReadOnlyList<string> keys, CancellationToken cancellation);
+
+    /// <summary>All or nothing, in order.</summary>
+    /// <exception cref="StateConflictException">An ETag did not match; nothing was written.</exception>
+    Task WriteAsync(IReadOnlyList<StateWrite> writes, CancellationToken cancellation);
+
+    /// <summary>Keys with a prefix, ascending: how the sidecar finds reminders after a restart. Not part of the state API.</summary>
+    Task<IReadOnlyList<string>> KeysAsync(string prefix, CancellationToken cancellation);
+}
