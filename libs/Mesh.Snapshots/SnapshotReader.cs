@@ -1,0 +1,122 @@
+using System.Runtime.CompilerServices;
+using System.Security.Cryptography;
+using System.Text;
+using Google.Protobuf;
+using Mesh.Contracts;
+using Mesh.Numerics;
+
+namespace Mesh.Snapshots;
+
+/// <summary>Reads snapshots. The size and sha256 of every file are checked against the manifest before its content is looked at.</summary>
+public sealed class SnapshotReader(ISnapshotBlobs blobs)
+{
+    private static readonly JsonParser Json = new(JsonParser.Settings.Default.WithIgnoreUnknownFields(true));
+
+    /// <summary>Versions that <c>latest</c> names, newest first; none where nothing was published yet.</summary>
+    public Task<IReadOnlyList<string>> ReadVersionsAsync(uint shard, CancellationToken cancellation) => LatestFile.ReadAsync(blobs, shard, cancellation);
+
+    /// <summary>Manifest of the newest version, or null where none is published.</summary>
+    /// <exception cref="SnapshotFormatException">The manifest is missing or damaged.</exception>
+    public async Task<SnapshotManifest?> ReadLatestAsync(uint shard, CancellationToken cancellation)
+    {
+        IReadOnlyList<string> versions = await ReadVersionsAsync(shard, cancellation);
+        return versions.Count == 0 ? null : await ReadManifestAsync(shard, versions[0], cancellation);
+    }
+
+    /// <summary>Manifest of one version.</summary>
+    /// <exception cref="SnapshotFormatException">It is missing or damaged.</exception>
+    public async Task<SnapshotManifest> ReadManifestAsync(uint shard, string version, CancellationToken cancellation)
+    {
+        string name = SnapshotNames.Manifest(shard, version);
+        byte[] bytes = await blobs.GetAsync(name, cancellation) ?? throw new SnapshotFormatException($"{name} is missing.");
+        SnapshotManifest manifest;
+        try
+        {
+            manifest = Json.Parse<SnapshotManifest>(Encoding.UTF8.GetString(bytes));
+        }
+        catch (Exception exception) when (exception is InvalidProtocolBufferException or InvalidJsonException)
+        {
+            throw new SnapshotFormatException($"{name} is not a manifest: {exception.Message}", exception);
+        }
+
+        if (manifest.Version != version || manifest.Shard != shard)
+        {
+            throw new SnapshotFormatException($"{name} is the manifest of shard {manifest.Shard}, version '{manifest.Version}'.");
+        }
+
+        return manifest;
+    }
+
+    /// <summary>The codebooks that the rows' codes come from, or null where the snapshot was made before there were any.</summary>
+    /// <exception cref="SnapshotFormatException">The file is missing, damaged or does not fit the manifest.</exception>
+    public async Task<ResidualCodebooks?> ReadCodebooksAsync(SnapshotManifest manifest, CancellationToken cancellation) =>
+        (await ReadCodebooksFileAsync(manifest, cancellation))?.Codebooks;
+
+    /// <summary>Text kept with the codebooks; empty where there are none.</summary>
+    /// <inheritdoc cref="ReadCodebooksAsync"/>
+    public async Task<IReadOnlyDictionary<string, string>> ReadCodebooksMetadataAsync(SnapshotManifest manifest, CancellationToken cancellation) =>
+        (await ReadCodebooksFileAsync(manifest, cancellation))?.Metadata ?? new Dictionary<string, string>();
+
+    /// <summary>The row files in order, one at a time: at most one is held by this reader.</summary>
+    /// <exception cref="SnapshotFormatException">A file is missing, damaged or does not fit the manifest.</exception>
+    public async IAsyncEnumerable<SnapshotRows> ReadRowsAsync(SnapshotManifest manifest, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        ArgumentNullException.ThrowIfNull(manifest);
+        long next = 0;
+        foreach (SnapshotFile file in manifest.Files.Where(file => file.Kind == SnapshotNames.Rows))
+        {
+            SnapshotRows rows = SnapshotRows.Read(await ReadFileAsync(file, cancellation), file.FirstRow);
+            if (file.FirstRow != next || rows.Count != file.Rows || rows.Dimensions != manifest.Dimensions || rows.CodeLevels != manifest.CodeLevels)
+            {
+                throw new SnapshotFormatException(
+                    $"{file.Name} holds {rows.Count} rows of {rows.Dimensions} dimensions and {rows.CodeLevels} code levels from row {file.FirstRow}; "
+                    + $"expected {file.Rows} of {manifest.Dimensions} and {manifest.CodeLevels} from row {next}.");
+            }
+
+            next += rows.Count;
+            yield return rows;
+        }
+
+        if (next != manifest.Items) throw new SnapshotFormatException($"The row files hold {next} rows; the manifest says {manifest.Items}.");
+    }
+
+    /// <summary>The files of the writer's own state, in order.</summary>
+    /// <exception cref="SnapshotFormatException">A file is missing or damaged.</exception>
+    public async IAsyncEnumerable<byte[]> ReadStateAsync(SnapshotManifest manifest, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        ArgumentNullException.ThrowIfNull(manifest);
+        foreach (SnapshotFile file in manifest.Files.Where(file => file.Kind == SnapshotNames.State))
+        {
+            yield return await ReadFileAsync(file, cancellation);
+        }
+    }
+
+    private async Task<(ResidualCodebooks Codebooks, IReadOnlyDictionary<string, string> Metadata)?> ReadCodebooksFileAsync(
+        SnapshotManifest manifest, CancellationToken cancellation)
+    {
+        ArgumentNullException.ThrowIfNull(manifest);
+        SnapshotFile? file = manifest.Files.FirstOrDefault(file => file.Kind == SnapshotNames.Codebooks);
+        if (file is null) return null;
+
+        var read = CodebooksFile.Read(await ReadFileAsync(file, cancellation));
+        ResidualCodebooks codebooks = read.Codebooks;
+        if (codebooks.Levels != manifest.CodeLevels || codebooks.CodesPerLevel != manifest.CodesPerLevel || codebooks.Dimensions != manifest.Dimensions)
+        {
+            throw new SnapshotFormatException(
+                $"{file.Name} is [{codebooks.Levels}, {codebooks.CodesPerLevel}, {codebooks.Dimensions}]; "
+                + $"the manifest says [{manifest.CodeLevels}, {manifest.CodesPerLevel}, {manifest.Dimensions}].");
+        }
+
+        return read;
+    }
+
+    private async Task<byte[]> ReadFileAsync(SnapshotFile file, CancellationToken cancellation)
+    {
+        byte[] bytes = await blobs.GetAsync(file.Name, cancellation) ?? throw new SnapshotFormatException($"{file.Name} is missing.");
+        if (bytes.Length != file.Bytes) throw new SnapshotFormatException($"{file.Name} has {bytes.Length} bytes; the manifest says {file.Bytes}.");
+
+        string sha256 = Convert.ToHexStringLower(SHA256.HashData(bytes));
+        if (sha256 != file.Sha256) throw new SnapshotFormatException($"{file.Name} has the sha256 {sha256}; the manifest says {file.Sha256}.");
+        return bytes;
+    }
+}
