@@ -119,7 +119,7 @@ public sealed class ResidualKMeansTests
         for (int row = 0; row < count; row++)
         {
             codebooks.Decode(Encode(codebooks, rows, row).AsSpan(0, levels), decoded);
-            sum += Distance(rows[(row * Dimensions)..((row + 1) * Dimensions)], decoded);
+            sum += Distance(rows.AsSpan(row * Dimensions, Dimensions), decoded);
         }
 
         return sum / count;
