@@ -10,7 +10,10 @@ public static class MeshId
 
     public static bool IsValid(string? id) => id is { Length: > 0 and <= Limits.IdLengthMax } && id.All(IsAllowed) && id is not ("." or "..");
 
-    public static bool IsUlid(string? id) => id is { Length: 26 } && Ulid.TryParse(id, out _);
+    /// <summary>26 characters of Crockford's base 32, at most 128 bits. (The Ulid package's own parser takes any 26 characters.)</summary>
+    public static bool IsUlid(string? id) => id is { Length: 26 } && id[0] is >= '0' and <= '7' && id.All(IsCrockford);
+
+    private static bool IsCrockford(char c) => char.IsAsciiLetterOrDigit(c) && char.ToUpperInvariant(c) is not ('I' or 'L' or 'O' or 'U');
 
     private static bool IsAllowed(char c) => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or ':' or '@' or '~' or '=' or '-';
 }

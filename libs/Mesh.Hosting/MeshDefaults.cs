@@ -66,7 +66,10 @@ public static class MeshDefaults
     public static void MapMeshDefaults(this WebApplication app, bool requireApiToken = true)
     {
         ArgumentNullException.ThrowIfNull(app);
-        app.UseExceptionHandler();
+        app.UseExceptionHandler(new ExceptionHandlerOptions
+        {
+            StatusCodeSelector = fault => fault is BadHttpRequestException bad ? bad.StatusCode : StatusCodes.Status500InternalServerError,
+        });
         app.UseStatusCodePages();
         if (requireApiToken) app.UseMiddleware<AppApiToken>();
         app.UseMiddleware<Deadline>();

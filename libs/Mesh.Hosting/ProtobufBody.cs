@@ -53,6 +53,8 @@ public sealed class ProtobufResult(IMessage message, int statusCode = StatusCode
         httpContext.Response.StatusCode = statusCode;
         httpContext.Response.ContentType = ProtobufBody.ContentType;
         httpContext.Response.ContentLength = message.CalculateSize();
+        // Kestrel hands out its real buffers only once the response has started; before that protobuf's Advance is refused.
+        await httpContext.Response.StartAsync(httpContext.RequestAborted);
         message.WriteTo((IBufferWriter<byte>)httpContext.Response.BodyWriter);
         await httpContext.Response.BodyWriter.FlushAsync(httpContext.RequestAborted);
     }
