@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.IO.Pipelines;
 using Google.Protobuf;
 using Mesh.Contracts;
@@ -52,10 +51,8 @@ public sealed class ProtobufResult(IMessage message, int statusCode = StatusCode
         ArgumentNullException.ThrowIfNull(httpContext);
         httpContext.Response.StatusCode = statusCode;
         httpContext.Response.ContentType = ProtobufBody.ContentType;
-        httpContext.Response.ContentLength = message.CalculateSize();
-        // Kestrel hands out its real buffers only once the response has started; before that protobuf's Advance is refused.
-        await httpContext.Response.StartAsync(httpContext.RequestAborted);
-        message.WriteTo((IBufferWriter<byte>)httpContext.Response.BodyWriter);
-        await httpContext.Response.BodyWriter.FlushAsync(httpContext.RequestAborted);
+        byte[] bytes = message.ToByteArray();
+        httpContext.Response.ContentLength = bytes.Length;
+        await httpContext.Response.Body.WriteAsync(bytes, httpContext.RequestAborted);
     }
 }
