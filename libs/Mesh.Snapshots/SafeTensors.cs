@@ -69,7 +69,15 @@ public sealed class SafeTensors
 
         using (header)
         {
-            return ReadHeader(header.RootElement, data);
+            try
+            {
+                return ReadHeader(header.RootElement, data);
+            }
+            catch (InvalidOperationException exception)
+            {
+                // The parser takes strings as bytes; text that is not UTF-8, or half a surrogate pair, shows when it is read.
+                throw new SnapshotFormatException($"The header holds text that is not UTF-8: {exception.Message}", exception);
+            }
         }
     }
 
