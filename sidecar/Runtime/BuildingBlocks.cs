@@ -1,3 +1,6 @@
+using Mesh.Sidecar.Health;
+using Mesh.Sidecar.State;
+
 namespace Mesh.Sidecar.Runtime;
 
 /// <summary>The building blocks that every sidecar has, in the order they start.</summary>
@@ -6,8 +9,11 @@ internal static class BuildingBlocks
     public static IReadOnlyList<IBuildingBlock> Create(SidecarContext context)
     {
         ArgumentNullException.ThrowIfNull(context);
-        return
-        [
-        ];
+        var blocks = new List<IBuildingBlock>
+        {
+            new HealthBlock(context),
+            new StateBlock(context),
+        };
+        return blocks;
     }
 }

@@ -1,4 +1,4 @@
-using Microsoft.AspNetCore.Routing;
+using Wire = Dapr.Client.Autogen.Grpc.v1;
 
 namespace Mesh.Sidecar.Runtime;
 
@@ -21,15 +21,18 @@ public interface IBuildingBlock : IAsyncDisposable
     void Describe(SidecarMetadata metadata);
 }
 
-/// <summary>The answer of the metadata API under construction.</summary>
+/// <summary>The answer of the metadata API under construction, in the messages of the gRPC face.</summary>
 public sealed class SidecarMetadata
 {
-    public List<object> ActiveActors { get; } = [];
+    public List<Wire.ActiveActorsCount> ActiveActors { get; } = [];
 
-    public List<object> Subscriptions { get; } = [];
+    public List<Wire.PubsubSubscription> Subscriptions { get; } = [];
 
-    public List<object> HttpEndpoints { get; } = [];
+    public List<Wire.MetadataHTTPEndpoint> HttpEndpoints { get; } = [];
 
-    /// <summary>Null until actors are hosted. The shape of Dapr's <c>actorRuntime</c>.</summary>
-    public object? ActorRuntime { get; set; }
+    /// <summary>What each component can do, e.g. <c>ETAG</c>, by component name.</summary>
+    public Dictionary<string, IReadOnlyList<string>> Capabilities { get; } = new(StringComparer.Ordinal);
+
+    /// <summary>Null until actors are hosted.</summary>
+    public Wire.ActorRuntime? ActorRuntime { get; set; }
 }

@@ -3,6 +3,9 @@ namespace Mesh.Sidecar.Runtime;
 /// <summary>How one sidecar runs: the meaning of daprd's flags, parsed.</summary>
 public sealed record SidecarOptions
 {
+    /// <summary>The runtime version that this sidecar follows: what metadata reports and <c>--version</c> prints.</summary>
+    public const string RuntimeVersion = "1.16.0-feedmesh";
+
     public required string AppId { get; init; }
 
     /// <summary>Port the app listens on; null = a sidecar without an app.</summary>
@@ -17,11 +20,20 @@ public sealed record SidecarOptions
     /// <summary>Port of the gRPC face; 0 = any free one.</summary>
     public int GrpcPort { get; init; } = 50001;
 
+    /// <summary>Addresses that both faces listen on (<c>--dapr-listen-addresses</c>).</summary>
+    public IReadOnlyList<string> ListenAddresses { get; init; } = ["127.0.0.1"];
+
     /// <summary>Folders with component and resiliency YAML.</summary>
     public IReadOnlyList<string> ResourcesPaths { get; init; } = [];
 
     /// <summary>Relative file paths in component metadata are taken from here.</summary>
     public string DataDirectory { get; init; } = ".";
+
+    /// <summary>Namespace of the app (<c>NAMESPACE</c>); null = none, and documents of every namespace count.</summary>
+    public string? Namespace { get; init; }
+
+    /// <summary>What <c>{podName}</c> stands for in component metadata (<c>POD_NAME</c>).</summary>
+    public string? PodName { get; init; }
 
     /// <summary>Largest request body either face takes (<c>--max-body-size</c>), in bytes.</summary>
     public int BodyBytesMax { get; init; } = 4 * 1024 * 1024;
