@@ -9,7 +9,7 @@ using Microsoft.Extensions.Configuration;
 namespace Mesh.Ranker.Tests;
 
 /// <summary>The ranker as a process would run it, over an in-memory server.</summary>
-internal sealed class RankerApp(Dictionary<string, string?>? settings = null) : WebApplicationFactory<Program>
+internal sealed class RankerApp(Dictionary<string, string?>? settings = null) : WebApplicationFactory<RankerOptions>
 {
     public ReloadableSettings Settings { get; } = new(settings ?? []);
 
