@@ -54,6 +54,7 @@ public static class MeshDefaults
         builder.Services.AddHealthChecks();
         builder.Services.AddMeshSidecar();
         builder.Services.AddHostedService<ParentWatch>();
+        if (!string.IsNullOrEmpty(Environment.GetEnvironmentVariable("MESH_PARENT_PID"))) builder.Services.AddSingleton<IHostLifetime, SupervisedLifetime>();
         builder.AddMeshTelemetry(appId);
     }
 
