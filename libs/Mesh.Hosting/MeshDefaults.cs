@@ -1,3 +1,4 @@
+using System.Reflection;
 using System.Text.Json;
 using Mesh.Contracts;
 using Microsoft.AspNetCore.Builder;
@@ -20,6 +21,9 @@ public static class MeshDefaults
 {
     /// <summary>Tag of health checks that decide readiness (<c>/readyz</c>); all checks decide <c>/healthz</c> only by being alive.</summary>
     public const string ReadyTag = "ready";
+
+    private static readonly string? BuildVersion =
+        Assembly.GetEntryAssembly()?.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion;
 
     /// <summary>
     /// Registers the defaults. The service listens where <c>APP_PORT</c> (set by the host, as by <c>dapr run</c>) or
@@ -86,7 +90,8 @@ public static class MeshDefaults
     {
         var faults = report.Entries.Where(entry => entry.Value.Status != HealthStatus.Healthy)
             .ToDictionary(entry => entry.Key, entry => entry.Value.Description ?? entry.Value.Exception?.Message ?? "not ready");
-        return context.Response.WriteAsJsonAsync(new { status = report.Status.ToString(), notReady = faults }, JsonSerializerOptions.Web);
+        return context.Response.WriteAsJsonAsync(
+            new { status = report.Status.ToString(), version = BuildVersion, notReady = faults }, JsonSerializerOptions.Web);
     }
 
     private static void AddMeshTelemetry(this WebApplicationBuilder builder, string appId)

@@ -1,9 +1,13 @@
 using Mesh.Contracts;
+using Mesh.Gateway;
 using Mesh.Hosting;
 
 var builder = WebApplication.CreateBuilder(args);
 builder.AddMeshDefaults(AppIds.Gateway);
+builder.AddGateway();
 
 var app = builder.Build();
-app.MapMeshDefaults();
+app.UseGatewayEdge();
+app.MapMeshDefaults(requireApiToken: false);
+app.MapGateway();
 app.Run();

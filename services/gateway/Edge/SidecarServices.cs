@@ -1,0 +1,154 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using System.Net.Http.Json;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Dapr.Client;
+using Google.Protobuf;
+using Mesh.Contracts;
+using Mesh.Hosting;
+
+namespace Mesh.Gateway.Edge;
+
+/// <summary>The services through this gateway's sidecar.</summary>
+internal sealed class SidecarServices(ServiceInvoker invoker, DaprClient dapr) : IMeshServices, IDisposable
+{
+    private readonly ConcurrentDictionary<string, HttpClient> _jsonClients = new(StringComparer.Ordinal);
+
+    public Task<UserContext> GetContextAsync(string userId, long asOfMs, int eventsMax, TimeSpan budget, CancellationToken cancellation) =>
+        GetAsync<UserContext>(AppIds.SequenceStore, Invariant($"users/{userId}/context?asOf={asOfMs}&maxEvents={eventsMax}"), budget, cancellation);
+
+    public Task<UserHistory> GetHistoryAsync(string userId, long? asOfMs, int limit, TimeSpan budget, CancellationToken cancellation) =>
+        GetAsync<UserHistory>(
+            AppIds.SequenceStore,
+            asOfMs is { } asOf ? Invariant($"users/{userId}/history?asOf={asOf}&limit={limit}") : Invariant($"users/{userId}/history?limit={limit}"),
+            budget, cancellation);
+
+    public Task ChangeProfileAsync(string userId, ProfileChange change, TimeSpan budget, CancellationToken cancellation) =>
+        SendAsync(HttpMethod.Post, AppIds.SequenceStore, $"users/{userId}/profile", budget, cancellation, change);
+
+    public Task EraseUserAsync(string userId, TimeSpan budget, CancellationToken cancellation) =>
+        SendAsync(HttpMethod.Delete, AppIds.SequenceStore, $"users/{userId}", budget, cancellation);
+
+    public Task LogRequestAsync(RequestLogEntry entry, TimeSpan budget, CancellationToken cancellation) =>
+        SendAsync(HttpMethod.Post, AppIds.SequenceStore, "requests", budget, cancellation, entry);
+
+    public Task<RetrieveResponse> RetrieveAsync(RetrieveRequest request, TimeSpan budget, CancellationToken cancellation) =>
+        PostAsync<RetrieveRequest, RetrieveResponse>(AppIds.Retrieval, "retrieve", request, budget, cancellation);
+
+    public Task<SimilarResponse?> FindSimilarAsync(SimilarRequest request, TimeSpan budget, CancellationToken cancellation) =>
+        NullWhereUnknown(PostAsync<SimilarRequest, SimilarResponse>(AppIds.Retrieval, "similar", request, budget, cancellation));
+
+    public Task<ScoreResponse> ScoreAsync(ScoreRequest request, TimeSpan budget, CancellationToken cancellation) =>
+        PostAsync<ScoreRequest, ScoreResponse>(AppIds.Ranker, "score", request, budget, cancellation);
+
+    public Task<ItemRow?> GetItemAsync(string itemId, TimeSpan budget, CancellationToken cancellation) =>
+        NullWhereUnknown(GetAsync<ItemRow>(AppIds.IndexUpdater, $"items/{itemId}", budget, cancellation));
+
+    public Task<RetrievalStatus> GetRetrievalStatusAsync(TimeSpan budget, CancellationToken cancellation) =>
+        GetAsync<RetrievalStatus>(AppIds.Retrieval, "status", budget, cancellation);
+
+    public Task<RankerStatus> GetRankerStatusAsync(TimeSpan budget, CancellationToken cancellation) =>
+        GetAsync<RankerStatus>(AppIds.Ranker, "status", budget, cancellation);
+
+    public Task<UpdaterStatus> GetUpdaterStatusAsync(TimeSpan budget, CancellationToken cancellation) =>
+        GetAsync<UpdaterStatus>(AppIds.IndexUpdater, "status", budget, cancellation);
+
+    public Task<(int Status, JsonElement? Body)> GetJsonAsync(string appId, string path, TimeSpan budget, CancellationToken cancellation) =>
+        CallJsonAsync(appId, HttpMethod.Get, path, null, budget, cancellation);
+
+    public async Task<JsonNode?> InvokeStageAsync(string appId, string method, JsonNode request, TimeSpan budget, CancellationToken cancellation)
+    {
+        (int status, JsonElement? body) = await CallJsonAsync(appId, HttpMethod.Post, method, request, budget, cancellation);
+        if (status is < 200 or > 299) throw new ServiceUnavailableException($"{appId}/{method} answered {status}.", status);
+        return body is { ValueKind: JsonValueKind.Object } answer
+            ? JsonObject.Create(answer)
+            : throw new ServiceUnavailableException($"{appId}/{method} did not answer with a JSON object.", status);
+    }
+
+    public Task<bool> IsSidecarHealthyAsync(CancellationToken cancellation) => dapr.CheckOutboundHealthAsync(cancellation);
+
+    public void Dispose()
+    {
+        foreach (HttpClient client in _jsonClients.Values) client.Dispose();
+    }
+
+    private Task<T> GetAsync<T>(string appId, string path, TimeSpan budget, CancellationToken cancellation) where T : IMessage<T>, new() =>
+        Guard(appId, path, invoker.GetAsync<T>(appId, path, budget, cancellation), cancellation);
+
+    private Task<TResponse> PostAsync<TRequest, TResponse>(string appId, string path, TRequest message, TimeSpan budget, CancellationToken cancellation)
+        where TRequest : IMessage<TRequest> where TResponse : IMessage<TResponse>, new() =>
+        Guard(appId, path, invoker.PostAsync<TRequest, TResponse>(appId, path, message, budget, cancellation), cancellation);
+
+    private Task<bool> SendAsync(HttpMethod method, string appId, string path, TimeSpan budget, CancellationToken cancellation, IMessage? message = null)
+    {
+        return Guard(appId, path, Send(), cancellation);
+
+        async Task<bool> Send()
+        {
+            await invoker.SendAsync(method, appId, path, budget, cancellation, message);
+            return true;
+        }
+    }
+
+    private async Task<(int Status, JsonElement? Body)> CallJsonAsync(
+        string appId, HttpMethod method, string path, JsonNode? body, TimeSpan budget, CancellationToken cancellation)
+    {
+        HttpClient client = _jsonClients.GetOrAdd(appId, static (id, sidecar) =>
+        {
+            HttpClient made = sidecar.CreateInvokableHttpClient(id);
+            made.Timeout = Timeout.InfiniteTimeSpan; // each call carries its own budget
+            return made;
+        }, dapr);
+        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        timeout.CancelAfter(budget);
+        return await Guard(appId, path, Call(), cancellation);
+
+        async Task<(int, JsonElement?)> Call()
+        {
+            using var request = new HttpRequestMessage(method, path);
+            request.Headers.Add(Deadline.Header, ((int)budget.TotalMilliseconds).ToString(CultureInfo.InvariantCulture));
+            if (body is not null) request.Content = JsonContent.Create(body);
+            using HttpResponseMessage response = await client.SendAsync(request, timeout.Token);
+            bool isJson = response.Content.Headers.ContentType?.MediaType?.EndsWith("json", StringComparison.OrdinalIgnoreCase) == true;
+            JsonElement? answer = isJson ? await response.Content.ReadFromJsonAsync<JsonElement>(timeout.Token) : null;
+            return ((int)response.StatusCode, answer);
+        }
+    }
+
+    /// <summary>One exception type for everything that a service out of reach can cause.</summary>
+    private static async Task<T> Guard<T>(string appId, string path, Task<T> call, CancellationToken cancellation)
+    {
+        string what = $"{appId}/{path.Split('?')[0]}";
+        try
+        {
+            return await call;
+        }
+        catch (ServiceCallException refused)
+        {
+            throw new ServiceUnavailableException(refused.Message, refused.Status, late: refused.Status == StatusCodes.Status504GatewayTimeout, refused);
+        }
+        catch (OperationCanceledException late) when (!cancellation.IsCancellationRequested)
+        {
+            throw new ServiceUnavailableException($"{what} did not answer in time.", late: true, inner: late);
+        }
+        catch (Exception failure) when (failure is HttpRequestException or InvalidProtocolBufferException or JsonException or IOException)
+        {
+            throw new ServiceUnavailableException($"{what} failed: {failure.Message}", inner: failure);
+        }
+    }
+
+    private static async Task<T?> NullWhereUnknown<T>(Task<T> call) where T : class
+    {
+        try
+        {
+            return await call;
+        }
+        catch (ServiceUnavailableException refused) when (refused.Status == StatusCodes.Status404NotFound)
+        {
+            return null;
+        }
+    }
+
+    private static string Invariant(FormattableString text) => FormattableString.Invariant(text);
+}
