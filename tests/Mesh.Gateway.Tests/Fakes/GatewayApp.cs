@@ -16,11 +16,11 @@ internal sealed class GatewayApp : IAsyncDisposable
 {
     public static readonly DateTimeOffset Now = new(2026, 11, 22, 13, 0, 0, TimeSpan.Zero);
 
-    private readonly WebApplicationFactory<Program> _factory;
+    private readonly WebApplicationFactory<GatewayOptions> _factory;
 
     public GatewayApp(params (string Key, string Value)[] settings)
     {
-        _factory = new WebApplicationFactory<Program>().WithWebHostBuilder(host =>
+        _factory = new WebApplicationFactory<GatewayOptions>().WithWebHostBuilder(host =>
         {
             host.UseContentRoot(AppContext.BaseDirectory);
             host.UseSetting("Logging:LogLevel:Default", "None");
