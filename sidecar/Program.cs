@@ -1,3 +1,3 @@
-var builder = WebApplication.CreateBuilder(args);
-var app = builder.Build();
-app.Run();
+using Mesh.Sidecar.Command;
+
+return await SidecarCommand.RunAsync(args, Environment.GetEnvironmentVariable, Console.Out, Console.Error);

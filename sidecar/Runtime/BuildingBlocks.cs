@@ -1,4 +1,6 @@
+using Mesh.Sidecar.Bindings;
 using Mesh.Sidecar.Health;
+using Mesh.Sidecar.Metadata;
 using Mesh.Sidecar.State;
 
 namespace Mesh.Sidecar.Runtime;
@@ -13,7 +15,9 @@ internal static class BuildingBlocks
         {
             new HealthBlock(context),
             new StateBlock(context),
+            new BindingsBlock(context),
         };
+        blocks.Add(new MetadataBlock(context, blocks));
         return blocks;
     }
 }

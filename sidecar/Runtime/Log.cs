@@ -30,4 +30,7 @@ internal static partial class Log
 
     [LoggerMessage(EventId = 6008, Level = LogLevel.Error, Message = "The gRPC method {Method} failed in the sidecar itself")]
     public static partial void UnexpectedGrpc(ILogger logger, Exception error, string method);
+
+    [LoggerMessage(EventId = 6009, Level = LogLevel.Information, Message = "API called: {Method} {Path} -> {Status} in {DurationMs} ms")]
+    public static partial void Called(ILogger logger, string method, string path, int status, long durationMs);
 }

@@ -46,4 +46,13 @@ public sealed record SidecarOptions
 
     /// <summary>Most calls in flight to the app (<c>--app-max-concurrency</c>); null = unlimited.</summary>
     public int? AppConcurrencyMax { get; init; }
+
+    /// <summary>Folder for Unix domain sockets in place of ports (<c>--unix-domain-socket</c>); null = ports.</summary>
+    public string? UnixDomainSocketFolder { get; init; }
+
+    /// <summary>How long calls in flight may go on when the sidecar stops (<c>--dapr-graceful-shutdown-seconds</c>).</summary>
+    public TimeSpan ShutdownTimeout { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Whether each call is logged (<c>--enable-api-logging</c>).</summary>
+    public bool LogCalls { get; init; }
 }

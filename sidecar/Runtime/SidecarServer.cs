@@ -58,7 +58,7 @@ public sealed class SidecarServer : IAsyncDisposable
             var binder = new GrpcBinder(loggers);
             foreach (IBuildingBlock block in blocks) block.BindGrpc(binder);
 
-            WebApplication web = Build(options, loggers, binder);
+            WebApplication web = Build(options, loggers, clock, binder);
             foreach (IBuildingBlock block in blocks) block.MapHttp(web);
             server = new SidecarServer(web, context, blocks);
             await web.StartAsync(cancellation);
@@ -83,10 +83,18 @@ public sealed class SidecarServer : IAsyncDisposable
         await _stopping.CancelAsync();
         foreach (IBuildingBlock block in _blocks) await block.DisposeAsync();
         await _startBlocks.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        await _web.DisposeAsync();
+        await StopWebAsync();
         _context.App?.Dispose();
         _stopping.Dispose();
         Log.Stopped(_logger, _context.AppId);
+    }
+
+    // Calls in flight get their time; what is then still open is cut.
+    private async Task StopWebAsync()
+    {
+        using var timeout = new CancellationTokenSource(_context.Options.ShutdownTimeout);
+        await _web.StopAsync(timeout.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await _web.DisposeAsync();
     }
 
     private static async Task<SidecarContext> OpenContextAsync(
@@ -144,6 +152,8 @@ public sealed class SidecarServer : IAsyncDisposable
     // Addresses are listed in the order of the Listen calls: first all of HTTP, then all of gRPC.
     private void ReadPorts()
     {
+        if (_context.Options.UnixDomainSocketFolder is not null) return;
+
         int[] ports = [.. _web.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses
             .Select(address => new Uri(address).Port)];
         (HttpPort, GrpcPort) = (ports[0], ports[ports.Length / 2]);
@@ -151,14 +161,14 @@ public sealed class SidecarServer : IAsyncDisposable
 
     private void LogStart()
     {
-        string host = string.Join(',', _context.Options.ListenAddresses);
+        string host = _context.Options.UnixDomainSocketFolder ?? string.Join(',', _context.Options.ListenAddresses);
         string components = string.Join(", ", _context.Components.Select(component => $"{component.Name} ({component.Type})"));
         Log.Started(
             _logger, _context.AppId, $"{host}:{HttpPort}", $"{host}:{GrpcPort}", _context.Options.AppPort?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "none",
             components.Length == 0 ? "none" : components);
     }
 
-    private static WebApplication Build(SidecarOptions options, ILoggerFactory loggers, GrpcBinder binder)
+    private static WebApplication Build(SidecarOptions options, ILoggerFactory loggers, TimeProvider clock, GrpcBinder binder)
     {
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Services.AddSingleton(loggers);
@@ -171,6 +181,7 @@ public sealed class SidecarServer : IAsyncDisposable
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => Listen(kestrel, options));
 
         WebApplication web = builder.Build();
+        if (options.LogCalls) web.UseMiddleware<ApiCallLog>(clock);
         web.UseMiddleware<ApiErrorHandler>();
         if (options.ApiToken is not null) web.UseMiddleware<ApiTokenCheck>(options);
         web.UseRouting();
@@ -199,9 +210,22 @@ public sealed class SidecarServer : IAsyncDisposable
         kestrel.Limits.MinRequestBodyDataRate = null;
         kestrel.Limits.MinResponseDataRate = null;
         kestrel.Limits.Http2.MaxStreamsPerConnection = 1_000;
+        if (options.UnixDomainSocketFolder is { } folder)
+        {
+            ListenUnix(kestrel, Path.Combine(folder, $"dapr-{options.AppId}-http.socket"), HttpProtocols.Http1);
+            ListenUnix(kestrel, Path.Combine(folder, $"dapr-{options.AppId}-grpc.socket"), HttpProtocols.Http2);
+            return;
+        }
+
         IPAddress[] addresses = [.. options.ListenAddresses.Select(address => IPAddress.Parse(address.Trim('[', ']')))];
         foreach (IPAddress address in addresses) kestrel.Listen(address, options.HttpPort, listen => listen.Protocols = HttpProtocols.Http1);
         foreach (IPAddress address in addresses) kestrel.Listen(address, options.GrpcPort, listen => listen.Protocols = HttpProtocols.Http2);
+    }
+
+    private static void ListenUnix(KestrelServerOptions kestrel, string path, HttpProtocols protocols)
+    {
+        File.Delete(path); // left by a sidecar that was killed; a bound one would be in use by its name only
+        kestrel.ListenUnixSocket(path, listen => listen.Protocols = protocols);
     }
 
     // Dapr takes whatever matches none of its routes for an invocation that lacks its app-id.
