@@ -1,0 +1,300 @@
+using System.Threading.Channels;
+using Mesh.Contracts;
+using Mesh.Hosting;
+using Mesh.Retrieval.Index;
+using Microsoft.Extensions.Options;
+
+namespace Mesh.Retrieval.Deltas;
+
+/// <summary>
+/// The one writer: loads the newest snapshot, replays the log after it, then applies the live stream for ever.
+/// The stream may lose, repeat and reorder; the log of index-updater is the authority. Deltas are applied strictly in
+/// sequence: older ones are skipped, a gap is fetched from the log, and every few seconds the head is compared, so that a
+/// lost last message cannot leave a replica stale. Nothing here is durable: after a crash the replica starts from snapshot
+/// and log again, which is why a delivery is acknowledged as soon as it is in the inbox.
+/// </summary>
+internal sealed class IndexFollower(
+    IDeltaFeed feed, SnapshotLoader loader, IndexHolder holder, FollowerState state, RefusedRows refused, RetrievalMetrics metrics,
+    TimeProvider clock, IOptions<RetrievalOptions> options, ILogger<IndexFollower> logger) : BackgroundService
+{
+    private const int BackoffMinMs = 100;
+
+    private readonly RetrievalOptions _options = options.Value;
+    private readonly ReorderBuffer _ahead = new(options.Value.ReorderMax);
+    private readonly Channel<Work> _inbox = Channel.CreateBounded<Work>(new BoundedChannelOptions(options.Value.InboxMax) { SingleReader = true });
+
+    // All below belong to the writer loop.
+    private bool _isReachable = true;
+    private bool _isLoading;
+    private bool _mustReload;     // the log no longer reaches back to this index, or is another log
+    private bool _waitsForProbe;  // the last load came to nothing: not again before the next probe
+    private int _headBelowUs;     // probes in a row that saw a head before our own sequence number
+    private ulong _noticed;       // sequence number of the newest snapshot announced
+
+    /// <summary>
+    /// Takes deliveries of the topic. A full inbox is answered with success too: what is discarded is fetched from the
+    /// log, in order, and redelivery could do no better.
+    /// </summary>
+    public Task<IReadOnlyList<Delivery>> Receive(IReadOnlyList<IndexDeltaBatch> batches, CancellationToken cancellation)
+    {
+        var deliveries = new Delivery[batches.Count];
+        for (int i = 0; i < batches.Count; i++)
+        {
+            IndexDeltaBatch batch = batches[i];
+            deliveries[i] = IsConsecutive(batch) ? Delivery.Success : Delivery.Drop;
+            if (deliveries[i] == Delivery.Drop) Log.BatchDropped(logger, batch.FirstSequence, batch.Deltas.Count);
+            else if (batch.Shard == _options.Shard && !_inbox.Writer.TryWrite(new Arrived(batch))) metrics.DeltasDiscarded(batch.Deltas.Count);
+        }
+
+        return Task.FromResult<IReadOnlyList<Delivery>>(deliveries);
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        Swap(await LoadAndReplayAsync(stoppingToken), "start");
+        state.MarkStarted();
+        TimeSpan interval = TimeSpan.FromMilliseconds(_options.ProbeIntervalMs);
+        await using ITimer probe = clock.CreateTimer(_ => _inbox.Writer.TryWrite(Probe.Instance), null, interval, interval);
+        await foreach (Work work in _inbox.Reader.ReadAllAsync(stoppingToken))
+        {
+            try
+            {
+                await HandleAsync(work, stoppingToken);
+            }
+            catch (FeedException exception)
+            {
+                NoteReach(false, exception.Message); // go on with what there is; the next delivery or probe tries again
+            }
+
+            state.NoteApplied(holder.Current!.Sequence);
+        }
+    }
+
+    private async Task<LiveIndex> LoadAndReplayAsync(CancellationToken cancellation)
+    {
+        int pauseMs = BackoffMinMs;
+        LiveIndex? index = null; // kept between tries: a replay that was cut goes on where it was
+        while (true)
+        {
+            try
+            {
+                index ??= await loader.LoadLatestAsync(cancellation);
+                if (await CatchUpAsync(index, cancellation) == CatchUp.Complete) return index;
+                index = null;
+                NoteReach(false, "its log does not fit its newest snapshot");
+            }
+            catch (FeedException exception)
+            {
+                NoteReach(false, exception.Message);
+            }
+
+            await Task.Delay(TimeSpan.FromMilliseconds(pauseMs), clock, cancellation);
+            pauseMs = Math.Min(2 * pauseMs, _options.BackoffMaxMs);
+        }
+    }
+
+    private async Task HandleAsync(Work work, CancellationToken cancellation)
+    {
+        switch (work)
+        {
+            case Arrived arrived:
+                await ReceiveAsync(arrived.Batch, cancellation);
+                break;
+            case Loaded loaded:
+                await TakeOverAsync(loaded.Index, cancellation);
+                break;
+            default:
+                await ProbeAsync(cancellation);
+                break;
+        }
+
+        LiveIndex index = holder.Current!;
+        index.RestoreAuthors();
+        if (index.WantsCompaction(_options.TombstonesMaxShare)) Swap(index.Compact(), "compaction");
+        if ((_mustReload || _noticed > index.Origin.Sequence) && !_isLoading && !_waitsForProbe) StartLoading(cancellation);
+    }
+
+    private async Task ReceiveAsync(IndexDeltaBatch batch, CancellationToken cancellation)
+    {
+        // Batches that wait already may fill the gap that this one would show.
+        Take(batch);
+        while (_inbox.Reader.TryPeek(out Work? next) && next is Arrived arrived && _inbox.Reader.TryRead(out _)) Take(arrived.Batch);
+
+        LiveIndex index = holder.Current!;
+        ApplyLive(index, _ahead.TakeNext(index.Sequence));
+        while (_ahead.Count > 0 && !_mustReload) await RepairAsync(index, cancellation);
+    }
+
+    // Only this loop fetches, so a gap is fetched once however many batches show it.
+    private async Task RepairAsync(LiveIndex index, CancellationToken cancellation)
+    {
+        ulong before = index.Sequence;
+        ulong missing = _ahead.First - before - 1;
+        IndexDeltaBatch range = await feed.GetDeltasAsync(before, (int)Math.Min(missing, (ulong)_options.ReplayBatchMax), cancellation);
+        NoteReach(true);
+        if (range.TruncatedLog)
+        {
+            _mustReload = true;
+            return;
+        }
+
+        ApplyLive(index, range.Deltas);
+        if (index.Sequence == before) throw new FeedException($"its log gave nothing after {before}, though {_ahead.First} was published");
+        metrics.GapRepaired("gap");
+        Log.GapRepaired(logger, before + 1, index.Sequence);
+        ApplyLive(index, _ahead.TakeNext(index.Sequence));
+    }
+
+    private void Take(IndexDeltaBatch batch)
+    {
+        state.NoteHead(batch.HeadSequence);
+        ulong applied = holder.Current!.Sequence;
+        int discarded = 0;
+        foreach (IndexDelta delta in batch.Deltas) discarded += _ahead.Add(delta, applied);
+        if (discarded > 0) metrics.DeltasDiscarded(discarded);
+    }
+
+    private async Task ProbeAsync(CancellationToken cancellation)
+    {
+        refused.Report();
+        _waitsForProbe = false;
+        LiveIndex index = holder.Current!;
+        ulong before = index.Sequence;
+        CatchUp caught = await CatchUpAsync(index, cancellation);
+        if (index.Sequence > before) metrics.GapRepaired("probe");
+        if (caught == CatchUp.Truncated) _mustReload = true;
+
+        // Seen twice, because a first look may race a restart of index-updater. Its log was lost: what this index holds is
+        // of another history, and new deltas would all look old.
+        _headBelowUs = caught == CatchUp.HeadBelow ? _headBelowUs + 1 : 0;
+        if (_headBelowUs < 2) return;
+        Log.LogLost(logger, state.Head, index.Sequence);
+        _mustReload = true;
+    }
+
+    private async Task<CatchUp> CatchUpAsync(LiveIndex index, CancellationToken cancellation)
+    {
+        while (true)
+        {
+            IndexDeltaBatch batch = await feed.GetDeltasAsync(index.Sequence, _options.ReplayBatchMax, cancellation);
+            NoteReach(true);
+            state.NoteHead(batch.HeadSequence, mayFall: true);
+            if (batch.TruncatedLog) return CatchUp.Truncated;
+            if (batch.HeadSequence < index.Sequence) return CatchUp.HeadBelow;
+            if (batch.HeadSequence == index.Sequence) return CatchUp.Complete;
+
+            ulong before = index.Sequence;
+            ApplyAll(index, batch.Deltas);
+            if (index.Sequence == before) throw new FeedException($"its log gave nothing after {before}, though its head is {batch.HeadSequence}");
+        }
+    }
+
+    private void ApplyLive(LiveIndex index, IReadOnlyList<IndexDelta> deltas)
+    {
+        ApplyAll(index, deltas);
+        foreach (IndexDelta delta in deltas)
+        {
+            if (delta.EventTimeMs > 0) metrics.DeltaLag(state.NoteLag(delta.EventTimeMs));
+        }
+    }
+
+    private void ApplyAll(LiveIndex index, IReadOnlyList<IndexDelta> deltas)
+    {
+        foreach (IndexDelta delta in deltas)
+        {
+            if (delta.Sequence <= index.Sequence) continue;
+            if (delta.Sequence != index.Sequence + 1) throw new FeedException($"its log gave {delta.Sequence} after {index.Sequence}");
+            if (index.Apply(delta, out string reason) == Applied.Refused) refused.Note(delta.Upserted.Item?.ItemId ?? "", reason);
+            if (delta.DeltaCase == IndexDelta.DeltaOneofCase.Snapshot) _noticed = Math.Max(_noticed, delta.Snapshot.Sequence);
+        }
+
+        metrics.DeltasApplied(deltas.Count);
+    }
+
+    // Loading takes seconds at a million rows; the live stream goes on meanwhile, and TakeOverAsync replays what it missed.
+    private void StartLoading(CancellationToken cancellation)
+    {
+        _isLoading = true;
+        _ = Task.Run(
+            async () =>
+            {
+                LiveIndex? index = null;
+                try
+                {
+                    index = await loader.LoadLatestAsync(cancellation);
+                }
+                catch (FeedException exception)
+                {
+                    Log.SnapshotNotLoaded(logger, exception.Message);
+                }
+
+                await _inbox.Writer.WriteAsync(new Loaded(index), cancellation);
+            },
+            cancellation);
+    }
+
+    private async Task TakeOverAsync(LiveIndex? loaded, CancellationToken cancellation)
+    {
+        _isLoading = false;
+        _waitsForProbe = true; // until this one is in use
+        LiveIndex current = holder.Current!;
+        if (loaded is null || (!_mustReload && loaded.Origin.Sequence <= current.Origin.Sequence)) return;
+
+        CatchUp caught = await CatchUpAsync(loaded, cancellation);
+        if (caught != CatchUp.Complete || (!_mustReload && loaded.Sequence < current.Sequence)) return;
+        _waitsForProbe = false;
+        _mustReload = false;
+        _headBelowUs = 0;
+        Swap(loaded, "snapshot");
+    }
+
+    private void Swap(LiveIndex index, string cause)
+    {
+        holder.Current = index; // one reference: a request that took the old index finishes on it
+        state.NoteApplied(index.Sequence);
+        metrics.Swapped(cause);
+        Log.IndexSwapped(logger, cause, index.Origin.Version, index.Sequence, index.Items);
+        refused.Report();
+    }
+
+    private void NoteReach(bool isReachable, string reason = "")
+    {
+        if (isReachable == _isReachable) return;
+        _isReachable = isReachable;
+        if (isReachable) Log.FeedReached(logger);
+        else Log.FeedLost(logger, reason);
+    }
+
+    private static bool IsConsecutive(IndexDeltaBatch batch)
+    {
+        for (int i = 0; i < batch.Deltas.Count; i++)
+        {
+            if (batch.Deltas[i].Sequence != batch.FirstSequence + (ulong)i) return false;
+        }
+
+        return true;
+    }
+
+    private enum CatchUp
+    {
+        /// <summary>The index holds every delta of the log.</summary>
+        Complete,
+
+        /// <summary>Deltas right after the index were folded into a snapshot.</summary>
+        Truncated,
+
+        /// <summary>The log ends before the index does.</summary>
+        HeadBelow,
+    }
+
+    private abstract record Work;
+
+    private sealed record Arrived(IndexDeltaBatch Batch) : Work;
+
+    private sealed record Loaded(LiveIndex? Index) : Work;
+
+    private sealed record Probe : Work
+    {
+        public static readonly Probe Instance = new();
+    }
+}

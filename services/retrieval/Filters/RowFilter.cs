@@ -1,0 +1,13 @@
+using Mesh.Retrieval.Index;
+
+namespace Mesh.Retrieval.Filters;
+
+/// <summary>What a request lets through, asked inside each source so that limits are filled: cheapest question first.</summary>
+internal sealed class RowFilter(ItemHashSet exclude, Audience audience, FilterPlan plan)
+{
+    /// <summary>Everything that is not hidden.</summary>
+    public static readonly RowFilter Visible = new(ItemHashSet.Empty, Audience.Anyone, FilterPlan.All);
+
+    public bool Admits(RowState state) =>
+        audience.MaySee(state.Eligibility) && !exclude.Contains(state.Facts.Hash) && plan.Admits(state);
+}

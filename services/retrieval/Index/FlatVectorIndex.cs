@@ -1,0 +1,121 @@
+using Mesh.Numerics;
+using Mesh.Retrieval.Filters;
+
+namespace Mesh.Retrieval.Index;
+
+/// <summary>
+/// Exact search: float32 vectors in blocks of 4,096 rows, append-only with tombstones, every one scored. Blocks keep the
+/// vectors contiguous (the scan runs at memory speed) without ever moving one. The filter is asked only about rows that
+/// would enter the best k, after the dot product: it follows two references per row, the dot product none.
+/// </summary>
+internal sealed class FlatVectorIndex(int slotsMax) : IVectorIndex
+{
+    internal const int BlockRows = 4_096;
+
+    private readonly Block?[] _blocks = new Block?[(slotsMax + BlockRows - 1) / BlockRows];
+
+    // Written by the writer; _published last and with release, so that a reader who sees a count sees its blocks and rows.
+    private int _dimensions;
+    private int _slots;
+    private int _published;
+    private int _tombstones;
+
+    public int Dimensions => Volatile.Read(ref _dimensions);
+
+    public int Slots => Volatile.Read(ref _published);
+
+    public int Tombstones => Volatile.Read(ref _tombstones);
+
+    public long Bytes
+    {
+        get
+        {
+            long blocks = (Slots + BlockRows - 1) / BlockRows;
+            return 8L * _blocks.Length + blocks * BlockRows * (4L * Dimensions + 8);
+        }
+    }
+
+    public int Upsert(Row row, ReadOnlySpan<float> vector)
+    {
+        if (_slots == slotsMax) return -1;
+        if (_dimensions == 0) Volatile.Write(ref _dimensions, vector.Length);
+        if (vector.Length != _dimensions) throw new ArgumentException($"A vector has {vector.Length} dimensions, the index {_dimensions}.", nameof(vector));
+
+        int slot = _slots++;
+        Block block = _blocks[slot / BlockRows] ??= new Block(_dimensions);
+        vector.CopyTo(block.Vectors.AsSpan(slot % BlockRows * _dimensions));
+        block.Rows[slot % BlockRows] = row;
+        return slot;
+    }
+
+    public void Publish() => Volatile.Write(ref _published, _slots);
+
+    // The row stays reachable from its old slot on purpose: a search that began before the new slot was published finds
+    // the item through the old one.
+    public void Delete(int slot) => Volatile.Write(ref _tombstones, _tombstones + 1);
+
+    public ReadOnlySpan<float> VectorAt(int slot)
+    {
+        int dimensions = Dimensions;
+        return _blocks[slot / BlockRows]!.Vectors.AsSpan(slot % BlockRows * dimensions, dimensions);
+    }
+
+    public List<RowHit> Search(QueryVectors queries, int k, RowFilter filter, CancellationToken cancellation)
+    {
+        var top = new TopRows(k);
+        int slots = Slots;
+        if (queries.Count == 0 || queries.Dimensions != Dimensions) return [];
+
+        for (int first = 0; first < slots; first += BlockRows)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            Scan(first, slots, queries, filter, top);
+        }
+
+        return top.TakeBestFirst();
+    }
+
+    public IEnumerable<(Row Row, RowState State)> Live()
+    {
+        int slots = Slots;
+        for (int slot = 0; slot < slots; slot++)
+        {
+            Row row = _blocks[slot / BlockRows]!.Rows[slot % BlockRows]!;
+            if (row.State is { } state && IsHere(state, slot, slots)) yield return (row, state);
+        }
+    }
+
+    private void Scan(int first, int slots, QueryVectors queries, RowFilter filter, TopRows top)
+    {
+        Block block = _blocks[first / BlockRows]!;
+        int rows = Math.Min(BlockRows, slots - first);
+        ReadOnlySpan<float> vectors = block.Vectors;
+        for (int i = 0; i < rows; i++)
+        {
+            float score = Best(queries, vectors.Slice(i * queries.Dimensions, queries.Dimensions));
+            if (score < top.Threshold) continue;
+            Row row = block.Rows[i]!;
+            if (row.State is not { } state || !IsHere(state, first + i, slots) || !filter.Admits(state)) continue;
+            if (state.Slot != first + i) score = Best(queries, VectorAt(state.Slot));
+            top.Offer(score, row, state);
+        }
+    }
+
+    // A row lives in the slot that its state names. One that moved to a slot published after the search began is taken
+    // from its old slot, or an item re-embedded during a search would be missing from it.
+    private static bool IsHere(RowState state, int slot, int slots) => state.Slot == slot || state.Slot >= slots;
+
+    private static float Best(QueryVectors queries, ReadOnlySpan<float> vector)
+    {
+        float best = DotProduct.Compute(queries[0], vector);
+        for (int i = 1; i < queries.Count; i++) best = Math.Max(best, DotProduct.Compute(queries[i], vector));
+        return best;
+    }
+
+    private sealed class Block(int dimensions)
+    {
+        public float[] Vectors { get; } = new float[BlockRows * dimensions];
+
+        public Row?[] Rows { get; } = new Row?[BlockRows];
+    }
+}

@@ -1,0 +1,47 @@
+using Mesh.Retrieval.Filters;
+
+namespace Mesh.Retrieval.Index;
+
+/// <summary>
+/// Vectors of rows, searched while one writer changes them. <see cref="FlatVectorIndex"/> is exact; an index that probes
+/// clusters takes its place behind the same calls.
+/// </summary>
+internal interface IVectorIndex
+{
+    /// <summary>Length of every vector; 0 until the first is held.</summary>
+    int Dimensions { get; }
+
+    /// <summary>Slots in use, dead ones included.</summary>
+    int Slots { get; }
+
+    /// <summary>Slots whose vector no row points at any more.</summary>
+    int Tombstones { get; }
+
+    /// <summary>Bytes allocated for vectors and the references to their rows.</summary>
+    long Bytes { get; }
+
+    /// <summary>
+    /// Writer only. Stores a vector and tells its slot; <paramref name="row"/> becomes findable by <see cref="Publish"/>,
+    /// after its state names the slot. -1 where no room is left.
+    /// </summary>
+    int Upsert(Row row, ReadOnlySpan<float> vector);
+
+    /// <summary>Writer only. Makes every slot stored so far visible to searches that start from now on.</summary>
+    void Publish();
+
+    /// <summary>Writer only. Counts the slot as dead; the row's state no longer names it.</summary>
+    void Delete(int slot);
+
+    /// <summary>The vector of a slot that a RowState names.</summary>
+    ReadOnlySpan<float> VectorAt(int slot);
+
+    /// <summary>
+    /// The k rows most similar to the queries among those that the filter admits, best first. Any thread, without locks.
+    /// A row changed during the search is seen before or after the change. A row whose vector changes twice during it
+    /// may be named twice; callers merge by item.
+    /// </summary>
+    List<RowHit> Search(QueryVectors queries, int k, RowFilter filter, CancellationToken cancellation);
+
+    /// <summary>Rows that are alive with the state that says so, in slot order. Any thread.</summary>
+    IEnumerable<(Row Row, RowState State)> Live();
+}

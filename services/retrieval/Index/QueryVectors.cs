@@ -1,0 +1,27 @@
+using Mesh.Numerics;
+
+namespace Mesh.Retrieval.Index;
+
+/// <summary>
+/// Unit vectors that a search is for, row-major; an item's similarity is its largest cosine with any of them, -1..1,
+/// larger is closer. Item vectors are unit vectors too, so the cosine is the dot product.
+/// </summary>
+internal sealed class QueryVectors(float[] values, int dimensions)
+{
+    public static readonly QueryVectors None = new([], 0);
+
+    public int Dimensions => dimensions;
+
+    public int Count => dimensions == 0 ? 0 : values.Length / dimensions;
+
+    public ReadOnlySpan<float> this[int index] => values.AsSpan(index * dimensions, dimensions);
+
+    public float Similarity(ReadOnlySpan<float> vector)
+    {
+        if (Count == 0 || vector.Length != dimensions) return 0;
+
+        float best = float.NegativeInfinity;
+        for (int i = 0; i < Count; i++) best = Math.Max(best, DotProduct.Compute(this[i], vector));
+        return Math.Clamp(best, -1, 1);
+    }
+}

@@ -1,0 +1,109 @@
+using Google.Protobuf.Collections;
+using Mesh.Contracts;
+using Mesh.Retrieval.Filters;
+using Mesh.Retrieval.Sources;
+
+namespace Mesh.Retrieval.Requests;
+
+/// <summary>Collects every fault of a request, by field, before any work is done for it.</summary>
+internal sealed class RequestFaults
+{
+    public const int SourceLimitMax = 2_000;
+    public const int FollowsMax = 10_000;
+    public const int SequenceMax = 4_096;
+    public const int ExcludeMax = 20_000;
+    public const int LookupMax = 1_000;
+    public const int SimilarMax = 2_000;
+    private const int LanguageLengthMax = 35;
+    private const int RegionLengthMax = 16;
+
+    private static readonly string[] Sources = [SourceNames.InNetwork, SourceNames.TwoTower, SourceNames.SemanticId, SourceNames.Trending];
+
+    private readonly Dictionary<string, List<string>> _faults = new(StringComparer.Ordinal);
+
+    public bool Any => _faults.Count > 0;
+
+    public Dictionary<string, string[]> ToDictionary() => _faults.ToDictionary(pair => pair.Key, pair => pair.Value.ToArray(), StringComparer.Ordinal);
+
+    public static RequestFaults Of(RetrieveRequest request, out FilterPlan plan)
+    {
+        var faults = new RequestFaults();
+        faults.Check(MeshId.IsValid(request.UserId), "user_id", MeshId.Rule);
+        faults.Check(request.NowMs >= 0, "now_ms", $"is {request.NowMs}; Unix milliseconds are not negative");
+        faults.CheckSequence(request.Sequence);
+        faults.CheckSources(request);
+        faults.Check(request.Follows.Count <= FollowsMax, "follows", $"names {request.Follows.Count} authors; at most {FollowsMax} are allowed");
+        int badFollow = IndexWhere(request.Follows, static author => !MeshId.IsValid(author));
+        faults.Check(badFollow < 0, "follows", $"entry {badFollow} is not an author id: {MeshId.Rule}");
+        faults.Check(request.Exclude.Count <= ExcludeMax, "exclude", $"holds {request.Exclude.Count} hashes; at most {ExcludeMax} are allowed");
+        faults.Check(request.Language.Length <= LanguageLengthMax, "language", $"is over {LanguageLengthMax} characters long");
+        faults.Check(request.Region.Length <= RegionLengthMax, "region", $"is over {RegionLengthMax} characters long");
+        if (!FilterParser.TryParse(request.Filter, out plan, out string fault)) faults.Add("filter", fault);
+        return faults;
+    }
+
+    public static RequestFaults Of(SimilarRequest request)
+    {
+        var faults = new RequestFaults();
+        faults.Check(MeshId.IsValid(request.ItemId), "item_id", MeshId.Rule);
+        faults.Check(request.Limit is >= 1 and <= SimilarMax, "limit", $"is {request.Limit}; must be 1..{SimilarMax}");
+        return faults;
+    }
+
+    public static RequestFaults Of(ItemLookupRequest request)
+    {
+        var faults = new RequestFaults();
+        faults.Check(request.ItemIds.Count <= LookupMax, "item_ids", $"names {request.ItemIds.Count} items; at most {LookupMax} are allowed");
+        int badId = IndexWhere(request.ItemIds, static item => !MeshId.IsValid(item));
+        faults.Check(badId < 0, "item_ids", $"entry {badId} is not an item id: {MeshId.Rule}");
+        return faults;
+    }
+
+    private void CheckSequence(Sequence? sequence)
+    {
+        if (sequence is null) return;
+        int events = sequence.ItemIds.Count;
+        Check(events <= SequenceMax, "sequence", $"holds {events} events; at most {SequenceMax} are allowed");
+        Check(sequence.Actions.Length == events, "sequence.actions", $"has {sequence.Actions.Length} entries, item_ids has {events}");
+        Check(sequence.TimesMs.Count == events, "sequence.times_ms", $"has {sequence.TimesMs.Count} entries, item_ids has {events}");
+        int badAction = sequence.Actions.Span.IndexOfAnyInRange((byte)(ActionTaxonomy.Default.ImpressionIndex + 1), byte.MaxValue);
+        Check(badAction < 0, "sequence.actions", $"entry {badAction} is over {ActionTaxonomy.Default.ImpressionIndex}, the last of contracts/actions.json");
+    }
+
+    private void CheckSources(RetrieveRequest request)
+    {
+        Check(request.Sources.Count > 0, "sources", "names no source");
+        Check(request.Sources.Count <= Sources.Length, "sources", $"names {request.Sources.Count} sources; there are {Sources.Length}");
+        for (int i = 0; i < Math.Min(request.Sources.Count, Sources.Length + 1); i++)
+        {
+            SourceRequest source = request.Sources[i];
+            string field = $"sources[{i}]";
+            Check(Sources.Contains(source.Name), $"{field}.name", $"is '{Shorten(source.Name)}'; known are {string.Join(", ", Sources)}");
+            Check(source.Limit is >= 1 and <= SourceLimitMax, $"{field}.limit", $"is {source.Limit}; must be 1..{SourceLimitMax}");
+            Check(request.Sources.Take(i).All(other => other.Name != source.Name), $"{field}.name", $"'{Shorten(source.Name)}' is named twice");
+        }
+    }
+
+    private static int IndexWhere(RepeatedField<string> values, Func<string, bool> isBad)
+    {
+        for (int i = 0; i < values.Count; i++)
+        {
+            if (isBad(values[i])) return i;
+        }
+
+        return -1;
+    }
+
+    private static string Shorten(string text) => text.Length <= 40 ? text : text[..40];
+
+    private void Check(bool holds, string field, string fault)
+    {
+        if (!holds) Add(field, fault);
+    }
+
+    private void Add(string field, string fault)
+    {
+        if (!_faults.TryGetValue(field, out List<string>? faults)) _faults[field] = faults = [];
+        faults.Add(fault);
+    }
+}

@@ -1,0 +1,95 @@
+using System.Globalization;
+using Mesh.Contracts;
+using Mesh.Hosting;
+using Mesh.Retrieval.Deltas;
+using Mesh.Retrieval.Filters;
+using Mesh.Retrieval.Index;
+using Mesh.Retrieval.Requests;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.Extensions.Options;
+
+namespace Mesh.Retrieval;
+
+/// <summary>
+/// POST retrieve, POST similar, POST items, GET status, and the delta topic. Each handler takes the index once from the
+/// holder and works on that one to the end.
+/// </summary>
+internal static class RetrievalEndpoints
+{
+    public static void MapRetrieval(this WebApplication app)
+    {
+        app.MapPost("/retrieve", RetrieveAsync);
+        app.MapPost("/similar", SimilarAsync);
+        app.MapPost("/items", ItemsAsync);
+        app.MapGet("/status", Status);
+        app.MapBulkTopic<IndexDeltaBatch>(
+            Components.DeltaPubSub, Topics.IndexDeltas, app.Services.GetRequiredService<IndexFollower>().Receive, messagesMax: 100, awaitMs: 5);
+    }
+
+    private static async Task<IResult> RetrieveAsync(
+        HttpContext context, IndexHolder holder, Retriever retriever, AdmissionGate gate, RetrievalMetrics metrics, IOptions<RetrievalOptions> options)
+    {
+        // Before the body is read: turning a call away must cost less than serving it.
+        if (!gate.TryEnter())
+        {
+            metrics.RequestRejected();
+            return Unavailable(context, $"{gate.CallsMax} retrieve calls are running already; send this one again.");
+        }
+
+        try
+        {
+            using CancellationTokenSource deadline = StartDeadline(context, options.Value);
+            var request = await context.Request.ReadProtobufAsync<RetrieveRequest>(context.RequestAborted);
+            RequestFaults faults = RequestFaults.Of(request, out FilterPlan plan);
+            if (faults.Any) return TypedResults.ValidationProblem(faults.ToDictionary());
+            if (holder.Current is not { } index) return StillLoading(context);
+            return new ProtobufResult(retriever.Retrieve(index, request, plan, deadline.Token));
+        }
+        finally
+        {
+            gate.Exit();
+        }
+    }
+
+    private static async Task<IResult> SimilarAsync(HttpContext context, IndexHolder holder)
+    {
+        var request = await context.Request.ReadProtobufAsync<SimilarRequest>(context.RequestAborted);
+        RequestFaults faults = RequestFaults.Of(request);
+        if (faults.Any) return TypedResults.ValidationProblem(faults.ToDictionary());
+        if (holder.Current is not { } index) return StillLoading(context);
+        return Retriever.Similar(index, request, context.RequestAborted) is { } response
+            ? new ProtobufResult(response)
+            : TypedResults.Problem($"Item {request.ItemId} is not in the index: it was never published, is deleted, or is not indexed yet.", statusCode: StatusCodes.Status404NotFound);
+    }
+
+    private static async Task<IResult> ItemsAsync(HttpContext context, IndexHolder holder)
+    {
+        var request = await context.Request.ReadProtobufAsync<ItemLookupRequest>(context.RequestAborted);
+        RequestFaults faults = RequestFaults.Of(request);
+        if (faults.Any) return TypedResults.ValidationProblem(faults.ToDictionary());
+        return holder.Current is { } index ? new ProtobufResult(Retriever.Lookup(index, request)) : StillLoading(context);
+    }
+
+    private static ProtobufResult Status(IndexHolder holder, FollowerState state, IOptions<RetrievalOptions> options) =>
+        new(state.Describe(holder.Current, options.Value));
+
+    // What is left of the caller's budget less the time that merging and writing take: a source that uses up its time must
+    // not take the answer of the others with it.
+    private static CancellationTokenSource StartDeadline(HttpContext context, RetrievalOptions options)
+    {
+        int budgetMs = int.TryParse(context.Request.Headers[Deadline.Header], NumberStyles.None, CultureInfo.InvariantCulture, out int given)
+            ? Math.Min(given, options.RetrieveTimeoutMs)
+            : options.RetrieveTimeoutMs;
+        var deadline = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
+        deadline.CancelAfter(Math.Max(1, budgetMs - options.ResponseReserveMs));
+        return deadline;
+    }
+
+    private static ProblemHttpResult StillLoading(HttpContext context) => Unavailable(context, "The index is still loading its snapshot and deltas.");
+
+    private static ProblemHttpResult Unavailable(HttpContext context, string detail)
+    {
+        context.Response.Headers.RetryAfter = "1";
+        return TypedResults.Problem(detail, statusCode: StatusCodes.Status503ServiceUnavailable);
+    }
+}

@@ -1,0 +1,62 @@
+using System.Diagnostics.Metrics;
+using Mesh.Retrieval.Deltas;
+using Mesh.Retrieval.Index;
+
+namespace Mesh.Retrieval;
+
+/// <summary>Instruments of this service; docs/metrics.md lists them.</summary>
+internal sealed class RetrievalMetrics
+{
+    private readonly Histogram<double> _sourceDuration;
+    private readonly Histogram<int> _sourceCandidates;
+    private readonly Counter<long> _sourceFailures;
+    private readonly Counter<long> _rejected;
+    private readonly Histogram<double> _deltaLag;
+    private readonly Counter<long> _deltasApplied;
+    private readonly Counter<long> _deltasDiscarded;
+    private readonly Counter<long> _rowsRefused;
+    private readonly Counter<long> _gapsRepaired;
+    private readonly Counter<long> _swaps;
+
+    public RetrievalMetrics(IMeterFactory meters, IndexHolder holder, FollowerState state)
+    {
+        Meter meter = meters.Create("Mesh.Retrieval");
+        _sourceDuration = meter.CreateHistogram<double>("mesh.retrieval.source.duration", "s", "Time one source took for one request.");
+        _sourceCandidates = meter.CreateHistogram<int>("mesh.retrieval.source.candidates", "{candidate}", "Candidates one source found for one request.");
+        _sourceFailures = meter.CreateCounter<long>("mesh.retrieval.source.failures", "{request}", "Requests that went on without a source.");
+        _rejected = meter.CreateCounter<long>("mesh.retrieval.request.rejected", "{request}", "Retrieve calls turned away because too many were running.");
+        _deltaLag = meter.CreateHistogram<double>("mesh.retrieval.delta.lag", "s", "Time from the event at the gateway to the delta being retrievable.");
+        _deltasApplied = meter.CreateCounter<long>("mesh.retrieval.delta.applied", "{delta}", "Deltas applied, replayed ones included.");
+        _deltasDiscarded = meter.CreateCounter<long>("mesh.retrieval.delta.discarded", "{delta}", "Deltas not held for lack of room; they are fetched again.");
+        _rowsRefused = meter.CreateCounter<long>("mesh.retrieval.row.refused", "{item}", "Items the index refused: no room, or a vector that does not fit.");
+        _gapsRepaired = meter.CreateCounter<long>("mesh.retrieval.gap.repaired", "{gap}", "Ranges of deltas that never arrived and were fetched from index-updater.");
+        _swaps = meter.CreateCounter<long>("mesh.retrieval.snapshot.swaps", "{swap}", "Indexes swapped in: snapshots and compactions.");
+        meter.CreateObservableGauge("mesh.retrieval.index.items", () => holder.Current?.Items ?? 0, "{item}", "Items in the index.");
+        meter.CreateObservableGauge("mesh.retrieval.index.tombstones", () => holder.Current?.Vectors.Tombstones ?? 0, "{slot}", "Dead vector slots.");
+        meter.CreateObservableGauge("mesh.retrieval.index.bytes", () => holder.Current?.Bytes ?? 0, "By", "Heap bytes of the index.");
+        meter.CreateObservableGauge("mesh.retrieval.index.behind", () => state.Behind(holder.Current), "{delta}", "Deltas known of and not yet applied.");
+    }
+
+    public void SourceAsked(string source, TimeSpan elapsed, int count, bool failed)
+    {
+        var tag = new KeyValuePair<string, object?>("source", source);
+        _sourceDuration.Record(elapsed.TotalSeconds, tag);
+        if (failed) _sourceFailures.Add(1, tag);
+        else _sourceCandidates.Record(count, tag);
+    }
+
+    public void RequestRejected() => _rejected.Add(1);
+
+    public void DeltaLag(TimeSpan lag) => _deltaLag.Record(lag.TotalSeconds);
+
+    public void DeltasApplied(int count) => _deltasApplied.Add(count);
+
+    public void DeltasDiscarded(int count) => _deltasDiscarded.Add(count);
+
+    public void RowRefused() => _rowsRefused.Add(1);
+
+    /// <param name="cause">"gap": later deltas showed it; "probe": the comparison with the head did.</param>
+    public void GapRepaired(string cause) => _gapsRepaired.Add(1, new KeyValuePair<string, object?>("cause", cause));
+
+    public void Swapped(string cause) => _swaps.Add(1, new KeyValuePair<string, object?>("cause", cause));
+}

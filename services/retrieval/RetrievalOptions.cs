@@ -1,0 +1,147 @@
+using System.ComponentModel.DataAnnotations;
+using Microsoft.Extensions.Options;
+
+namespace Mesh.Retrieval;
+
+/// <summary>Limits and shapes of the index and its sources. Bound from the <c>Retrieval</c> section, checked at start.</summary>
+public sealed class RetrievalOptions
+{
+    public const string Section = "Retrieval";
+
+    /// <summary>Shard of the delta log that this replica follows. Default 0.</summary>
+    [Range(0, 1_023)]
+    public int Shard { get; init; }
+
+    /// <summary>Most live items held; further ones are refused with a log line. Default 1,000,000 (about 256 MB of vectors at 64 dimensions).</summary>
+    [Range(1, 10_000_000)]
+    public int ItemsMax { get; init; } = 1_000_000;
+
+    /// <summary>Share of dead rows among all rows at which the index is compacted. Default 0.3.</summary>
+    [Range(0.05, 0.9)]
+    public double TombstonesMaxShare { get; init; } = 0.3;
+
+    /// <summary>Retrieve calls that may run at once; the next one is answered 503. 0 = four per core. Default 0.</summary>
+    [Range(0, 10_000)]
+    public int ConcurrentRequestsMax { get; init; }
+
+    /// <summary>Time one retrieve call may take where the caller sends no budget, in milliseconds. Default 250.</summary>
+    [Range(1, 60_000)]
+    public int RetrieveTimeoutMs { get; init; } = 250;
+
+    /// <summary>Part of the caller's budget kept back for merging and writing the answer, in milliseconds. Default 10.</summary>
+    [Range(0, 1_000)]
+    public int ResponseReserveMs { get; init; } = 10;
+
+    /// <summary>Items kept per author ring, newest first. Default 256.</summary>
+    [Range(1, 10_000)]
+    public int RingItemsMax { get; init; } = 256;
+
+    /// <summary>Author rings kept; past it the least recently read ones go first. Default 50,000.</summary>
+    [Range(1, 5_000_000)]
+    public int AuthorsMax { get; init; } = 50_000;
+
+    /// <summary>Items of one author that the in-network source returns at most. Default 50.</summary>
+    [Range(1, 10_000)]
+    public int InNetworkPerAuthorMax { get; init; } = 50;
+
+    /// <summary>Age past which the in-network source leaves items out, in hours. 0 = no limit (the gateway has an age filter). Default 0.</summary>
+    [Range(0, 1_000_000)]
+    public double InNetworkRetentionHours { get; init; }
+
+    /// <summary>Query vectors made of one user's history at most. Default 3.</summary>
+    [Range(1, 16)]
+    public int QueryVectorsMax { get; init; } = 3;
+
+    /// <summary>Newest events of the history that shape the query and the favoured prefixes. Default 512.</summary>
+    [Range(1, 4_096)]
+    public int InterestEventsMax { get; init; } = 512;
+
+    /// <summary>Half-life of an event's weight, counted back from the user's newest event, in hours. Default 168.</summary>
+    [Range(0.01, 100_000)]
+    public double InterestHalfLifeHours { get; init; } = 168;
+
+    /// <summary>Semantic-ID prefixes that one request follows at most. Default 16.</summary>
+    [Range(1, 256)]
+    public int PrefixesMax { get; init; } = 16;
+
+    /// <summary>Rows of one prefix looked at, newest arrivals first. Default 4,096.</summary>
+    [Range(1, 1_000_000)]
+    public int PrefixScanMax { get; init; } = 4_096;
+
+    /// <summary>Best items kept in the trending pool. Default 4,000.</summary>
+    [Range(1, 100_000)]
+    public int TrendingPoolMax { get; init; } = 4_000;
+
+    /// <summary>Age at which the trending pool is computed again, in milliseconds. Default 1,000.</summary>
+    [Range(1, 60_000)]
+    public int TrendingRefreshMs { get; init; } = 1_000;
+
+    /// <summary>Age at which an item's trending score has halved, in hours. Default 72.</summary>
+    [Range(0.1, 100_000)]
+    public double TrendingFreshnessHours { get; init; } = 72;
+
+    /// <summary>Engagement that every item is credited with, so that new ones rank by age before anybody acts. Default 0.5.</summary>
+    [Range(0.001, 1_000)]
+    public double TrendingPrior { get; init; } = 0.5;
+
+    /// <summary>Half-life of counters until a snapshot names its own, in hours. Default 24.</summary>
+    [Range(0.01, 100_000)]
+    public double CounterHalfLifeHours { get; init; } = 24;
+
+    /// <summary>Delta batches waiting to be applied; past it they are discarded and fetched again. Default 1,024.</summary>
+    [Range(1, 100_000)]
+    public int InboxMax { get; init; } = 1_024;
+
+    /// <summary>Deltas held while earlier ones are missing; past it the latest are discarded and fetched again. Default 10,000.</summary>
+    [Range(1, 1_000_000)]
+    public int ReorderMax { get; init; } = 10_000;
+
+    /// <summary>Deltas asked for in one replay call. Default 1,000.</summary>
+    [Range(1, 10_000)]
+    public int ReplayBatchMax { get; init; } = 1_000;
+
+    /// <summary>Time between two comparisons with the head of the log, in milliseconds. Default 5,000.</summary>
+    [Range(10, 3_600_000)]
+    public int ProbeIntervalMs { get; init; } = 5_000;
+
+    /// <summary>Time known to be behind the head after which the replica stops being ready, in seconds. Default 30.</summary>
+    [Range(1, 86_400)]
+    public int LagMaxSeconds { get; init; } = 30;
+
+    /// <summary>Time one call to index-updater may take, in milliseconds. Default 5,000.</summary>
+    [Range(10, 600_000)]
+    public int FeedTimeoutMs { get; init; } = 5_000;
+
+    /// <summary>Longest pause between two tries to reach index-updater, in milliseconds. Default 5,000.</summary>
+    [Range(10, 600_000)]
+    public int BackoffMaxMs { get; init; } = 5_000;
+
+    /// <summary>Calls at once, with the default filled in.</summary>
+    internal int ConcurrentRequests => ConcurrentRequestsMax > 0 ? ConcurrentRequestsMax : 4 * Environment.ProcessorCount;
+}
+
+/// <summary>Rules across fields, all faults at once.</summary>
+internal sealed class RetrievalOptionsRules : IValidateOptions<RetrievalOptions>
+{
+    public ValidateOptionsResult Validate(string? name, RetrievalOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        List<string> faults = [];
+        if (options.InNetworkPerAuthorMax > options.RingItemsMax)
+        {
+            faults.Add($"InNetworkPerAuthorMax {options.InNetworkPerAuthorMax} is over RingItemsMax {options.RingItemsMax}: a ring cannot give more than it holds.");
+        }
+
+        if (options.ResponseReserveMs >= options.RetrieveTimeoutMs)
+        {
+            faults.Add($"ResponseReserveMs {options.ResponseReserveMs} leaves nothing of RetrieveTimeoutMs {options.RetrieveTimeoutMs}.");
+        }
+
+        if (options.ReplayBatchMax > options.ReorderMax)
+        {
+            faults.Add($"ReplayBatchMax {options.ReplayBatchMax} is over ReorderMax {options.ReorderMax}: a batch must fit the reorder buffer.");
+        }
+
+        return faults.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(faults);
+    }
+}

@@ -1,0 +1,40 @@
+using Mesh.Hosting;
+using Mesh.Retrieval.Deltas;
+using Mesh.Retrieval.Index;
+using Mesh.Retrieval.Requests;
+using Mesh.Retrieval.Sources;
+using Mesh.Snapshots;
+using Microsoft.Extensions.Options;
+
+namespace Mesh.Retrieval;
+
+/// <summary>Everything this service owns.</summary>
+internal static class RetrievalSetup
+{
+    public static void AddRetrieval(this WebApplicationBuilder builder)
+    {
+        IServiceCollection services = builder.Services;
+        services.AddOptions<RetrievalOptions>().BindConfiguration(RetrievalOptions.Section).ValidateDataAnnotations().ValidateOnStart();
+        services.AddSingleton<IValidateOptions<RetrievalOptions>, RetrievalOptionsRules>();
+
+        services.AddSingleton<IndexHolder>();
+        services.AddSingleton<FollowerState>();
+        services.AddSingleton<RetrievalMetrics>();
+        services.AddSingleton<RefusedRows>();
+        services.AddSingleton<IDeltaFeed, UpdaterDeltaFeed>();
+        services.AddSingleton<ISnapshotBlobs, BindingSnapshotBlobs>();
+        services.AddSingleton<SnapshotLoader>();
+        services.AddSingleton<IndexFollower>();
+        services.AddHostedService(provider => provider.GetRequiredService<IndexFollower>());
+        services.AddHealthChecks().AddCheck<IndexHealthCheck>("index", tags: [MeshDefaults.ReadyTag]);
+
+        services.AddSingleton<ISource>(provider => new InNetworkSource(Options(provider).InNetworkPerAuthorMax, Options(provider).InNetworkRetentionHours));
+        services.AddSingleton<ISource, TwoTowerSource>();
+        services.AddSingleton<ISource>(provider => new SemanticIdSource(Options(provider).PrefixScanMax));
+        services.AddSingleton<ISource, TrendingSource>();
+        services.AddSingleton<Retriever>();
+        services.AddSingleton(provider => new AdmissionGate(Options(provider).ConcurrentRequests));
+    }
+
+    private static RetrievalOptions Options(IServiceProvider provider) => provider.GetRequiredService<IOptions<RetrievalOptions>>().Value;
+}

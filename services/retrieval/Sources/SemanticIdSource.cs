@@ -1,0 +1,63 @@
+using Mesh.Retrieval.Index;
+
+namespace Mesh.Retrieval.Sources;
+
+/// <summary>
+/// Items under the semantic-ID prefixes that the user's history favours. Each two-level prefix gets a share of the limit
+/// in proportion to its weight, filled with what does best there (engagement and freshness, as trending scores it); what is
+/// still missing comes from the one-level prefixes above them. A new item is found here by its neighbours' history alone.
+/// </summary>
+internal sealed class SemanticIdSource(int scanMax) : ISource
+{
+    public string Name => SourceNames.SemanticId;
+
+    public List<RowHit> Find(SourceQuery query, int limit, CancellationToken deadline)
+    {
+        var found = new List<RowHit>(limit);
+        var taken = new HashSet<Row>();
+        Fill(query, query.Interest.Prefixes, limit, found, taken, deadline);
+        if (found.Count < limit) Fill(query, Coarser(query.Interest.Prefixes), limit, found, taken, deadline);
+        return found;
+    }
+
+    private void Fill(
+        SourceQuery query, IReadOnlyList<(Prefix Prefix, double Weight)> prefixes, int limit, List<RowHit> found, HashSet<Row> taken, CancellationToken deadline)
+    {
+        double weightLeft = prefixes.Sum(static pair => pair.Weight);
+        foreach ((Prefix prefix, double weight) in prefixes)
+        {
+            if (found.Count >= limit) return;
+            deadline.ThrowIfCancellationRequested();
+
+            // A share of what is left, not of the whole: what one prefix cannot fill goes to the next ones.
+            int share = (int)Math.Ceiling((limit - found.Count) * weight / weightLeft);
+            weightLeft -= weight;
+            foreach (RowHit hit in Best(query, prefix, Math.Min(share, limit - found.Count), taken))
+            {
+                found.Add(hit);
+                taken.Add(hit.Row);
+            }
+        }
+    }
+
+    private List<RowHit> Best(SourceQuery query, Prefix prefix, int limit, HashSet<Row> taken)
+    {
+        var top = new TopRows(limit);
+        ReadOnlySpan<Row> rows = query.Index.Prefixes.RowsOf(prefix);
+        for (int i = rows.Length - 1; i >= Math.Max(0, rows.Length - scanMax); i--)
+        {
+            if (rows[i].State is not { } state || !prefix.Covers(state.Facts.Codes)) continue;
+            double score = query.Index.Trending.ScoreOf(state, query.ServerNowMs, query.Index.HalfLifeMs);
+            if (score >= top.Threshold && !taken.Contains(rows[i]) && query.Filter.Admits(state)) top.Offer(score, rows[i], state);
+        }
+
+        return top.TakeBestFirst();
+    }
+
+    private static List<(Prefix Prefix, double Weight)> Coarser(IReadOnlyList<(Prefix Prefix, double Weight)> prefixes) =>
+    [
+        .. prefixes.GroupBy(static pair => pair.Prefix.Coarser(), static pair => pair.Weight)
+            .Select(static group => (group.Key, Weight: group.Sum()))
+            .OrderByDescending(static pair => pair.Weight).ThenBy(static pair => pair.Key.First),
+    ];
+}
