@@ -1,0 +1,132 @@
+using System.Collections.Concurrent;
+using Mesh.Contracts;
+using Mesh.Numerics;
+using Mesh.Retrieval.Deltas;
+using Mesh.Snapshots;
+
+namespace Mesh.Retrieval.Tests;
+
+/// <summary>Snapshot files in memory.</summary>
+internal sealed class MemoryBlobs : ISnapshotBlobs
+{
+    private readonly ConcurrentDictionary<string, byte[]> _blobs = new(StringComparer.Ordinal);
+
+    public Task PutAsync(string name, ReadOnlyMemory<byte> bytes, CancellationToken cancellation)
+    {
+        _blobs[name] = bytes.ToArray();
+        return Task.CompletedTask;
+    }
+
+    public Task<byte[]?> GetAsync(string name, CancellationToken cancellation) => Task.FromResult(_blobs.GetValueOrDefault(name));
+
+    public Task DeleteAsync(string name, CancellationToken cancellation)
+    {
+        _blobs.TryRemove(name, out _);
+        return Task.CompletedTask;
+    }
+
+    /// <summary>Flips a bit of one file with rows.</summary>
+    public void Damage()
+    {
+        byte[] bytes = _blobs.First(pair => pair.Key.Contains("rows", StringComparison.Ordinal)).Value;
+        bytes[^1] ^= 1;
+    }
+}
+
+/// <summary>index-updater in memory: an ordered log, snapshots in the real format, and failures on demand.</summary>
+internal sealed class FakeLog : IDeltaFeed
+{
+    private readonly Lock _gate = new();
+    private List<IndexDelta> _deltas = [];
+    private ulong _truncatedThrough;
+    private SnapshotManifest? _latest;
+    private int _versions;
+
+    public MemoryBlobs Blobs { get; } = new();
+
+    /// <summary>While set, every call fails.</summary>
+    public volatile bool IsDown;
+
+    public int SnapshotCalls;
+
+    public int DeltaCalls;
+
+    public ulong Head
+    {
+        get
+        {
+            lock (_gate) return (ulong)_deltas.Count;
+        }
+    }
+
+    public IndexModel Model
+    {
+        get
+        {
+            var model = new IndexModel();
+            lock (_gate) _deltas.ForEach(model.Apply);
+            return model;
+        }
+    }
+
+    public void Append(IEnumerable<IndexDelta> deltas)
+    {
+        lock (_gate) _deltas.AddRange(deltas);
+    }
+
+    /// <summary>The log is lost and begins again with these.</summary>
+    public void Replace(IEnumerable<IndexDelta> deltas)
+    {
+        lock (_gate) (_deltas, _truncatedThrough, _latest) = ([.. deltas], 0, null);
+    }
+
+    /// <summary>Deltas up to here can no longer be read.</summary>
+    public void TruncateThrough(ulong sequence)
+    {
+        lock (_gate) _truncatedThrough = sequence;
+    }
+
+    /// <summary>Makes a snapshot of everything so far and appends its notice to the log.</summary>
+    public async Task<IndexDelta> SnapshotAsync(int dimensions = Make.Dimensions)
+    {
+        List<ItemRow> rows;
+        ulong sequence;
+        lock (_gate)
+        {
+            rows = [.. Model.Rows.Values];
+            sequence = Head;
+        }
+
+        var manifest = new SnapshotManifest
+        {
+            Version = $"version-{++_versions}", Sequence = sequence, ModelVersion = $"model-{_versions}", CreatedAtMs = Make.Now, CounterHalfLifeHours = 12,
+        };
+        ResidualCodebooks? codebooks = rows.Any(row => row.Codes.Count > 0) ? new ResidualCodebooks(3, 4, dimensions, new float[3 * 4 * dimensions]) : null;
+        _latest = await new SnapshotWriter(Blobs).WriteAsync(
+            new SnapshotContent { Manifest = manifest, Dimensions = dimensions, Codebooks = codebooks, Rows = rows }, CancellationToken.None);
+        var notice = new IndexDelta
+        {
+            Sequence = Head + 1, Snapshot = new SnapshotNotice { Version = manifest.Version, Sequence = sequence, ModelVersion = manifest.ModelVersion },
+        };
+        Append([notice]);
+        return notice;
+    }
+
+    public Task<SnapshotManifest?> GetLatestSnapshotAsync(CancellationToken cancellation)
+    {
+        Interlocked.Increment(ref SnapshotCalls);
+        if (IsDown) throw new FeedException("index-updater is down");
+        return Task.FromResult(_latest);
+    }
+
+    public Task<IndexDeltaBatch> GetDeltasAsync(ulong after, int max, CancellationToken cancellation)
+    {
+        Interlocked.Increment(ref DeltaCalls);
+        if (IsDown) throw new FeedException("index-updater is down");
+        lock (_gate)
+        {
+            if (after < _truncatedThrough) return Task.FromResult(new IndexDeltaBatch { HeadSequence = Head, TruncatedLog = true });
+            return Task.FromResult(Make.Batch(_deltas.Skip((int)after).Take(max).Select(delta => delta.Clone()), Head));
+        }
+    }
+}

@@ -1,0 +1,135 @@
+using System.Runtime.InteropServices;
+using Mesh.Contracts;
+using Mesh.Retrieval.Filters;
+using Mesh.Retrieval.Index;
+
+namespace Mesh.Retrieval.Tests;
+
+/// <summary>The index as a plain dictionary of rows: slow, obvious, and what the real one must agree with.</summary>
+internal sealed class IndexModel
+{
+    public SortedDictionary<string, ItemRow> Rows { get; } = new(StringComparer.Ordinal);
+
+    public void Apply(IndexDelta delta)
+    {
+        switch (delta.DeltaCase)
+        {
+            case IndexDelta.DeltaOneofCase.Upserted:
+                Rows[delta.Upserted.Item.ItemId] = delta.Upserted.Clone();
+                break;
+            case IndexDelta.DeltaOneofCase.DeletedItemId:
+                Rows.Remove(delta.DeletedItemId);
+                break;
+            case IndexDelta.DeltaOneofCase.Engagement when Rows.TryGetValue(delta.Engagement.ItemId, out ItemRow? row):
+                row.Counters = delta.Engagement.Counters;
+                row.Version = delta.Sequence;
+                break;
+            case IndexDelta.DeltaOneofCase.Eligibility when Rows.TryGetValue(delta.Eligibility.ItemId, out ItemRow? row):
+                row.Eligibility = delta.Eligibility.Eligibility;
+                row.Version = delta.Sequence;
+                break;
+        }
+    }
+
+    /// <summary>A seeded history of changes over few items, authors and codes, so that they meet often.</summary>
+    public static List<IndexDelta> RandomDeltas(int seed, int count, int items = 40)
+    {
+        var random = new Random(seed);
+        var deltas = new List<IndexDelta>();
+        for (ulong sequence = 1; sequence <= (ulong)count; sequence++)
+        {
+            string id = $"item-{random.Next(items)}";
+            deltas.Add(random.Next(10) switch
+            {
+                0 => Make.Delete(sequence, id),
+                1 or 2 => Make.Engage(sequence, id, random.Next(100), random.Next(3)),
+                3 => Make.Restrict(sequence, id, new Eligibility { Hidden = random.Next(2) == 0, Languages = { random.Next(2) == 0 ? [] : ["en"] } }),
+                _ => Make.Upsert(sequence, RandomRow(random, id)),
+            });
+        }
+
+        return deltas;
+    }
+
+    public static ItemRow RandomRow(Random random, string id)
+    {
+        ItemRow row = Make.Row(
+            id, $"author-{random.Next(6)}", Make.RandomVector(random), createdAtMs: Make.Now - random.Next(1_000_000),
+            codes: random.Next(4) == 0 ? [] : [(uint)random.Next(3), (uint)random.Next(3), (uint)random.Next(3)],
+            tags: [.. Enumerable.Range(0, random.Next(4)).Select(_ => $"tag-{random.Next(5)}")],
+            likes: random.Next(50), text: $"text {random.Next()}", language: random.Next(2) == 0 ? "en" : "de");
+        row.Item.Attributes["colour"] = random.Next(2) == 0 ? "red" : "blue";
+        return row;
+    }
+
+    /// <summary>Everything a reader can find, by every way there is to find it.</summary>
+    public void AssertSame(LiveIndex index)
+    {
+        Assert.Equal(Rows.Count, index.Items);
+        Assert.Equal(Rows.Keys, index.Vectors.Live().Select(live => live.State.Facts.ItemId).Order(StringComparer.Ordinal));
+        foreach ((string id, ItemRow row) in Rows) AssertSame(row, index, Assert.IsType<RowState>(index.Find(id)));
+        AssertAuthors(index);
+        AssertPrefixes(index);
+        AssertSearch(index);
+    }
+
+    private static void AssertSame(ItemRow row, LiveIndex index, RowState state)
+    {
+        Assert.Equal(row.Version, state.Version);
+        Assert.Equal(row.Counters, state.Counters);
+        Assert.Equal(row.Eligibility, state.Eligibility);
+        Assert.Equal(row.Item.AuthorId, state.Facts.AuthorId);
+        Assert.Equal(row.Item.Text, state.Facts.Text);
+        Assert.Equal(row.Item.Tags, state.Facts.Tags);
+        Assert.Equal(row.Codes, state.Facts.Codes);
+        Assert.Equal(row.Item.CreatedAtMs, state.Facts.CreatedAtMs);
+        Assert.Equal(row.Item.Attributes, state.Facts.Attributes);
+        Assert.Equal(Vector(row), index.VectorOf(state).ToArray());
+    }
+
+    private void AssertAuthors(LiveIndex index)
+    {
+        foreach (string author in Rows.Values.Select(row => row.Item.AuthorId).Distinct())
+        {
+            RingEntry[] ring = index.Authors.Read(author, Make.Now);
+            Assert.Equal(
+                Rows.Values.Where(row => row.Item.AuthorId == author).Select(row => row.Item.ItemId).Order(StringComparer.Ordinal),
+                ring.Select(entry => entry.Row.State!.Facts.ItemId).Order(StringComparer.Ordinal));
+            Assert.Equal(ring.Select(entry => entry.CreatedAtMs).OrderDescending(), ring.Select(entry => entry.CreatedAtMs));
+        }
+
+        Assert.Equal(Rows.Values.Select(row => row.Item.AuthorId).Distinct().Count(), index.Authors.Authors);
+    }
+
+    private void AssertPrefixes(LiveIndex index)
+    {
+        for (uint first = 0; first < 3; first++)
+        {
+            for (long second = Prefix.Any; second < 3; second++)
+            {
+                var prefix = new Prefix(first, second);
+                List<string> held = [];
+                foreach (Row row in index.Prefixes.RowsOf(prefix))
+                {
+                    if (row.State is { } state && prefix.Covers(state.Facts.Codes)) held.Add(state.Facts.ItemId);
+                }
+
+                Assert.Equal(
+                    Rows.Values.Where(row => prefix.Covers([.. row.Codes])).Select(row => row.Item.ItemId).Order(StringComparer.Ordinal),
+                    held.Order(StringComparer.Ordinal));
+            }
+        }
+    }
+
+    private void AssertSearch(LiveIndex index)
+    {
+        float[] query = Make.Unit([0.3f, -0.2f, 0.9f, 0.1f]);
+        var queries = new QueryVectors(query, query.Length);
+        IEnumerable<string> expected = Rows.Values.Where(row => !row.Eligibility.Hidden)
+            .OrderByDescending(row => queries.Similarity(Vector(row))).ThenByDescending(row => row.Item.CreatedAtMs)
+            .ThenBy(row => row.Item.ItemId, StringComparer.Ordinal).Take(10).Select(row => row.Item.ItemId);
+        Assert.Equal(expected, index.Vectors.Search(queries, 10, RowFilter.Visible, CancellationToken.None).Select(hit => hit.State.Facts.ItemId));
+    }
+
+    private static float[] Vector(ItemRow row) => MemoryMarshal.Cast<byte, float>(row.Embedding.Span).ToArray();
+}

@@ -1,0 +1,103 @@
+using System.Runtime.InteropServices;
+using Google.Protobuf;
+using Mesh.Contracts;
+using Mesh.Retrieval.Index;
+using Microsoft.Extensions.Time.Testing;
+
+namespace Mesh.Retrieval.Tests;
+
+/// <summary>Short ways to make rows, deltas and indexes.</summary>
+internal static class Make
+{
+    public const long Now = 1_800_000_000_000;
+    public const long Hour = 3_600_000;
+    public const int Dimensions = 4;
+
+    public static FakeTimeProvider Clock() => new(DateTimeOffset.FromUnixTimeMilliseconds(Now));
+
+    public static RetrievalOptions Options => new();
+
+    public static LiveIndex Index(RetrievalOptions? options = null, TimeProvider? clock = null) =>
+        new(IndexOrigin.None(24), IndexLimits.From(options ?? Options), clock ?? Clock());
+
+    public static LiveIndex Index(params ItemRow[] rows)
+    {
+        LiveIndex index = Index();
+        for (int i = 0; i < rows.Length; i++) Assert.NotEqual(Applied.Refused, index.Apply(Upsert((ulong)i + 1, rows[i]), out _));
+        return index;
+    }
+
+    public static ItemRow Row(
+        string id, string author = "author", float[]? vector = null, uint[]? codes = null, long createdAtMs = Now - Hour, string[]? tags = null,
+        float likes = 0, float reports = 0, Eligibility? eligibility = null, string text = "", string language = "")
+    {
+        var row = new ItemRow
+        {
+            Item = new Item { ItemId = id, AuthorId = author, Text = text, CreatedAtMs = createdAtMs, Language = language },
+            Embedding = Bytes(Unit(vector ?? [1, 0, 0, 0])),
+            Counters = Counters(likes, reports),
+            Eligibility = eligibility ?? new Eligibility(),
+        };
+        row.Item.Tags.AddRange(tags ?? []);
+        row.Codes.AddRange(codes ?? []);
+        return row;
+    }
+
+    public static Counters Counters(float likes = 0, float reports = 0, long asOfMs = Now)
+    {
+        var counters = new Counters { AsOfMs = asOfMs };
+        counters.Counts.AddRange(new float[ActionTaxonomy.Default.CounterCount]);
+        counters.Counts[ActionTaxonomy.Default.IndexOf("like")] = likes;
+        counters.Counts[ActionTaxonomy.Default.IndexOf("report")] = reports;
+        return counters;
+    }
+
+    public static IndexDelta Upsert(ulong sequence, ItemRow row)
+    {
+        row = row.Clone();
+        row.Version = sequence;
+        return new IndexDelta { Sequence = sequence, EventTimeMs = Now, Upserted = row };
+    }
+
+    public static IndexDelta Delete(ulong sequence, string id) => new() { Sequence = sequence, EventTimeMs = Now, DeletedItemId = id };
+
+    public static IndexDelta Engage(ulong sequence, string id, float likes, float reports = 0) =>
+        new() { Sequence = sequence, EventTimeMs = Now, Engagement = new EngagementDelta { ItemId = id, Counters = Counters(likes, reports) } };
+
+    public static IndexDelta Restrict(ulong sequence, string id, Eligibility eligibility) =>
+        new() { Sequence = sequence, EventTimeMs = Now, Eligibility = new EligibilityDelta { ItemId = id, Eligibility = eligibility } };
+
+    public static IndexDeltaBatch Batch(IEnumerable<IndexDelta> deltas, ulong head = 0)
+    {
+        var batch = new IndexDeltaBatch { Deltas = { deltas } };
+        batch.FirstSequence = batch.Deltas.Count > 0 ? batch.Deltas[0].Sequence : 0;
+        batch.HeadSequence = Math.Max(head, batch.Deltas.Count > 0 ? batch.Deltas[^1].Sequence : 0);
+        return batch;
+    }
+
+    public static Sequence Sequence(params (string Item, string Action, long TimeMs)[] events)
+    {
+        var sequence = new Sequence { Actions = ByteString.CopyFrom([.. events.Select(e => (byte)ActionTaxonomy.Default.IndexOf(e.Action))]) };
+        sequence.ItemIds.AddRange(events.Select(e => e.Item));
+        sequence.TimesMs.AddRange(events.Select(e => e.TimeMs));
+        return sequence;
+    }
+
+    public static RetrieveRequest Request(Sequence? sequence = null, params (string Source, uint Limit)[] sources)
+    {
+        var request = new RetrieveRequest { UserId = "user", NowMs = Now, Sequence = sequence ?? new Sequence() };
+        request.Sources.AddRange(sources.Select(source => new SourceRequest { Name = source.Source, Limit = source.Limit }));
+        return request;
+    }
+
+    public static float[] Unit(float[] vector)
+    {
+        float norm = MathF.Sqrt(vector.Sum(x => x * x));
+        return norm == 0 ? vector : [.. vector.Select(x => x / norm)];
+    }
+
+    public static ByteString Bytes(float[] vector) => ByteString.CopyFrom(MemoryMarshal.AsBytes(vector.AsSpan()));
+
+    public static float[] RandomVector(Random random, int dimensions = Dimensions) =>
+        Unit([.. Enumerable.Range(0, dimensions).Select(_ => (float)(random.NextDouble() - 0.5))]);
+}
