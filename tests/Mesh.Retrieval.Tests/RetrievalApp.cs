@@ -10,8 +10,11 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Mesh.Retrieval.Tests;
 
-/// <summary>The whole service in process, with index-updater and the snapshot files in memory.</summary>
-internal sealed class RetrievalApp(FakeLog log, params (string Key, string Value)[] settings) : WebApplicationFactory<Program>
+/// <summary>
+/// The whole service in process, with index-updater and the snapshot files in memory. RetrievalOptions names the assembly:
+/// Program is ambiguous beside the sidecar that Mesh.Testing brings.
+/// </summary>
+internal sealed class RetrievalApp(FakeLog log, params (string Key, string Value)[] settings) : WebApplicationFactory<RetrievalOptions>
 {
     protected override void ConfigureWebHost(IWebHostBuilder builder)
     {
