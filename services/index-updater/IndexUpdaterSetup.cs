@@ -1,0 +1,37 @@
+using Mesh.Hosting;
+using Mesh.IndexUpdater.Deltas;
+using Mesh.IndexUpdater.Encoding;
+using Mesh.IndexUpdater.Shards;
+using Mesh.IndexUpdater.Writing;
+using Mesh.Snapshots;
+
+namespace Mesh.IndexUpdater;
+
+internal static class IndexUpdaterSetup
+{
+    public static void AddIndexUpdater(this WebApplicationBuilder builder)
+    {
+        IServiceCollection services = builder.Services;
+        services.AddOptions<IndexUpdaterOptions>().Bind(builder.Configuration.GetSection("IndexUpdater")).ValidateDataAnnotations().ValidateOnStart();
+        services.AddSingleton<IndexUpdaterMetrics>();
+
+        services.AddSingleton<IItemEncoder, HashingItemEncoder>();
+        services.AddSingleton<IShardState, SidecarShardState>();
+        services.AddSingleton<IDeltaPublisher, SidecarDeltaPublisher>();
+        services.AddSingleton<ISnapshotBlobs, BindingSnapshotBlobs>();
+        services.AddSingleton<SnapshotReader>();
+        services.AddSingleton<DeltaLogReader>();
+        services.AddSingleton<ShardWriterFactory>();
+
+        services.AddSingleton<ShardRouter>();
+        services.AddSingleton<IShardClient, ActorShardClient>();
+        services.AddSingleton<CountCoalescer>();
+        services.AddSingleton<EventSubscriber>();
+        services.AddSingleton<SnapshotRequests>();
+        services.AddActors(actors =>
+        {
+            actors.Actors.RegisterActor<IndexShardActor>();
+            actors.UseJsonSerialization = true;
+        });
+    }
+}

@@ -1,0 +1,34 @@
+namespace Mesh.IndexUpdater;
+
+internal static partial class Log
+{
+    [LoggerMessage(EventId = 5001, Level = LogLevel.Information, Message = "Shard {Shard} is loaded: {Items} items at sequence {Sequence}, from snapshot '{Snapshot}' and {Batches} batches after it")]
+    public static partial void ShardLoaded(ILogger logger, uint shard, int items, ulong sequence, string snapshot, ulong batches);
+
+    [LoggerMessage(EventId = 5002, Level = LogLevel.Warning, Message = "Snapshot {Snapshot} of shard {Shard} cannot be read; the one before it is tried")]
+    public static partial void SnapshotUnreadable(ILogger logger, string snapshot, uint shard, Exception exception);
+
+    [LoggerMessage(EventId = 5003, Level = LogLevel.Warning, Message = "Shard {Shard} has no log in the state store but a snapshot {Snapshot}: the log starts again after sequence {Sequence}")]
+    public static partial void LogLost(ILogger logger, uint shard, string snapshot, ulong sequence);
+
+    [LoggerMessage(EventId = 5004, Level = LogLevel.Information, Message = "Snapshot {Snapshot} of shard {Shard} is published: {Items} items at sequence {Sequence}, {Bytes} bytes, {Seconds:0.00} s")]
+    public static partial void SnapshotPublished(ILogger logger, string snapshot, uint shard, long items, ulong sequence, long bytes, double seconds);
+
+    [LoggerMessage(EventId = 5005, Level = LogLevel.Error, Message = "Snapshot {Snapshot} of shard {Shard} failed; the one before it stays")]
+    public static partial void SnapshotFailed(ILogger logger, string snapshot, uint shard, Exception exception);
+
+    [LoggerMessage(EventId = 5006, Level = LogLevel.Information, Message = "Codebooks of shard {Shard} are fitted on {Rows} of {Items} items: {Left:P1} of the variance is left after the last level")]
+    public static partial void CodebooksFitted(ILogger logger, uint shard, int rows, int items, double left);
+
+    [LoggerMessage(EventId = 5007, Level = LogLevel.Warning, Message = "Event {EventId} on topic {Topic} can never be applied and is dropped: {Fault}")]
+    public static partial void EventDropped(ILogger logger, string eventId, string topic, string fault);
+
+    [LoggerMessage(EventId = 5008, Level = LogLevel.Warning, Message = "{Events} events on topic {Topic} could not be applied and will be delivered again")]
+    public static partial void ApplyFailed(ILogger logger, int events, string topic, Exception exception);
+
+    [LoggerMessage(EventId = 5009, Level = LogLevel.Warning, Message = "The log of shard {Shard} was written by somebody else; it is read again")]
+    public static partial void LogMoved(ILogger logger, uint shard);
+
+    [LoggerMessage(EventId = 5010, Level = LogLevel.Warning, Message = "Snapshot {Snapshot} comes from encoder {Other}; {Items} items are encoded again with {Current}")]
+    public static partial void EncoderChanged(ILogger logger, string snapshot, string other, int items, string current);
+}
