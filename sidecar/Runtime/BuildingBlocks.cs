@@ -1,6 +1,7 @@
 using Mesh.Sidecar.Bindings;
 using Mesh.Sidecar.Health;
 using Mesh.Sidecar.Metadata;
+using Mesh.Sidecar.Invocation;
 using Mesh.Sidecar.State;
 
 namespace Mesh.Sidecar.Runtime;
@@ -16,6 +17,7 @@ internal static class BuildingBlocks
             new HealthBlock(context),
             new StateBlock(context),
             new BindingsBlock(context),
+            new InvocationBlock(context),
         };
         blocks.Add(new MetadataBlock(context, blocks));
         return blocks;

@@ -1,0 +1,87 @@
+using Mesh.Sidecar.Runtime;
+
+namespace Mesh.Sidecar.Invocation;
+
+/// <summary>
+/// Finds the callee and sends it a request. An app that refuses the connection (it is restarting) is tried again, at most
+/// three times within a second: nothing has been sent then, so that no request can arrive twice. Any other failure is the
+/// caller's to judge.
+/// </summary>
+internal sealed class ServiceInvoker(SidecarContext context, ILogger logger)
+{
+    // A request that an app forwards with all its headers carries one Forwarded entry for each sidecar it passed.
+    private const int HopsMax = 32;
+
+    private static readonly TimeSpan[] RetryPauses = [TimeSpan.FromMilliseconds(100), TimeSpan.FromMilliseconds(300), TimeSpan.FromMilliseconds(600)];
+
+    /// <summary>Sends a request with a URI relative to the callee; the caller disposes the response, whose body may still stream.</summary>
+    /// <exception cref="DaprApiException">No such app, or it does not answer.</exception>
+    public async Task<HttpResponseMessage> SendAsync(string targetId, HttpRequestMessage request, CancellationToken cancellation)
+    {
+        string appId = AppIdOf(targetId);
+        AppChannel app = Find(targetId, appId);
+        if (request.Headers.NonValidated.TryGetValues("Forwarded", out var hops) && hops.Count >= HopsMax)
+        {
+            throw InvocationErrors.Failed(targetId, $"the request has passed {hops.Count} sidecars, it goes in circles");
+        }
+
+        CallerIdentity.Stamp(request, context.AppId, appId);
+        for (int attempt = 0; ; attempt++)
+        {
+            try
+            {
+                return await app.SendAsync(request, cancellation);
+            }
+            catch (HttpRequestException refused) when (IsNotConnected(refused) && !BodyStarted(request))
+            {
+                if (attempt == RetryPauses.Length) throw InvocationErrors.Unreachable(targetId, attempt, refused.Message);
+
+                Log.Retrying(logger, appId, attempt + 1, refused.Message);
+                request.Headers.Remove("dapr-api-token"); // the channel adds it on each try
+                await Task.Delay(RetryPauses[attempt], context.Clock, cancellation);
+            }
+            catch (HttpRequestException failed) when (RequestFault(failed) is null)
+            {
+                throw InvocationErrors.Failed(targetId, failed.InnerException?.Message ?? failed.Message);
+            }
+        }
+    }
+
+    /// <summary>The caller's own fault (a body over the limit, a broken upload) that made sending fail; null where there is none.</summary>
+    public static BadHttpRequestException? RequestFault(Exception failure)
+    {
+        for (Exception? inner = failure; inner is not null; inner = inner.InnerException)
+        {
+            if (inner is BadHttpRequestException fault) return fault;
+        }
+
+        return null;
+    }
+
+    private static bool IsNotConnected(HttpRequestException failure) => failure.HttpRequestError == HttpRequestError.ConnectionError;
+
+    private static bool BodyStarted(HttpRequestMessage request) => request.Content is RequestBodyContent { Started: true };
+
+    /// <summary><c>app</c> or <c>app.namespace</c>.</summary>
+    private static string AppIdOf(string targetId)
+    {
+        int dot = targetId.IndexOf('.', StringComparison.Ordinal);
+        if (dot < 0) return targetId;
+
+        ReadOnlySpan<char> space = targetId.AsSpan(dot + 1);
+        if (space.Contains('.')) throw InvocationErrors.Failed(targetId, $"invalid app id {targetId}");
+        return space.Equals(CallerIdentity.Namespace, StringComparison.Ordinal) ? targetId[..dot] : throw InvocationErrors.UnknownApp(targetId);
+    }
+
+    private AppChannel Find(string targetId, string appId)
+    {
+        if (targetId.StartsWith("http://", StringComparison.OrdinalIgnoreCase) || targetId.StartsWith("https://", StringComparison.OrdinalIgnoreCase))
+        {
+            throw InvocationErrors.Failed(targetId, "calls to addresses outside the mesh need the real daprd (run the host with --runtime dapr)");
+        }
+
+        if (appId == context.AppId) return context.App ?? throw InvocationErrors.Failed(targetId, "cannot invoke local endpoint: app channel not initialized");
+        if (!context.Shared.Sidecars.TryGetValue(appId, out SidecarServer? sidecar)) throw InvocationErrors.UnknownApp(targetId);
+        return sidecar.Context.App ?? throw InvocationErrors.Failed(targetId, "app channel is not initialized");
+    }
+}
