@@ -13,13 +13,13 @@ internal static class CallerIdentity
     private static readonly string HostName = Dns.GetHostName();
     private static readonly string ForwardedValue = $"for={Quoted(HostAddress)};by={Quoted(HostAddress)};host={HostName}";
 
-    /// <summary>The namespace of this process, as daprd reads it.</summary>
-    public static string Namespace { get; } = Environment.GetEnvironmentVariable("NAMESPACE") is { Length: > 0 } name ? name : "default";
+    /// <summary>The namespace of an app that was started without one.</summary>
+    public const string DefaultNamespace = "default";
 
     /// <summary>Stamps a request. The app-ids replace what the caller may have sent; the proxy headers are appended.</summary>
-    public static void Stamp(HttpRequestMessage request, string caller, string callee)
+    public static void Stamp(HttpRequestMessage request, string space, string caller, string callee)
     {
-        request.Headers.TryAddWithoutValidation(CallerNamespace, Namespace);
+        request.Headers.TryAddWithoutValidation(CallerNamespace, space);
         request.Headers.TryAddWithoutValidation(CallerAppId, caller);
         request.Headers.TryAddWithoutValidation(CalleeAppId, callee);
         if (caller == callee) return; // a call to oneself never left this sidecar

@@ -3,16 +3,13 @@ using Mesh.Sidecar.Runtime;
 namespace Mesh.Sidecar.Invocation;
 
 /// <summary>
-/// Finds the callee and sends it a request. An app that refuses the connection (it is restarting) is tried again, at most
-/// three times within a second: nothing has been sent then, so that no request can arrive twice. Any other failure is the
-/// caller's to judge.
+/// Finds the callee and sends it a request, with a short wait for one that is restarting (<see cref="ConnectRetry"/>).
 /// </summary>
 internal sealed class ServiceInvoker(SidecarContext context, ILogger logger)
 {
     // A request that an app forwards with all its headers carries one Forwarded entry for each sidecar it passed.
     private const int HopsMax = 32;
-
-    private static readonly TimeSpan[] RetryPauses = [TimeSpan.FromMilliseconds(100), TimeSpan.FromMilliseconds(300), TimeSpan.FromMilliseconds(600)];
+    private readonly string _namespace = context.Options.Namespace ?? CallerIdentity.DefaultNamespace;
 
     /// <summary>Sends a request with a URI relative to the callee; the caller disposes the response, whose body may still stream.</summary>
     /// <exception cref="DaprApiException">No such app, or it does not answer.</exception>
@@ -25,25 +22,17 @@ internal sealed class ServiceInvoker(SidecarContext context, ILogger logger)
             throw InvocationErrors.Failed(targetId, $"the request has passed {hops.Count} sidecars, it goes in circles");
         }
 
-        CallerIdentity.Stamp(request, context.AppId, appId);
-        for (int attempt = 0; ; attempt++)
+        CallerIdentity.Stamp(request, _namespace, context.AppId, appId);
+        try
         {
-            try
-            {
-                return await app.SendAsync(request, cancellation);
-            }
-            catch (HttpRequestException refused) when (IsNotConnected(refused) && !BodyStarted(request))
-            {
-                if (attempt == RetryPauses.Length) throw InvocationErrors.Unreachable(targetId, attempt, refused.Message);
-
-                Log.Retrying(logger, appId, attempt + 1, refused.Message);
-                request.Headers.Remove("dapr-api-token"); // the channel adds it on each try
-                await Task.Delay(RetryPauses[attempt], context.Clock, cancellation);
-            }
-            catch (HttpRequestException failed) when (RequestFault(failed) is null)
-            {
-                throw InvocationErrors.Failed(targetId, failed.InnerException?.Message ?? failed.Message);
-            }
+            return await ConnectRetry.SendAsync(
+                app, request, context.Clock, (attempt, reason) => Log.Retrying(logger, appId, attempt, reason), cancellation);
+        }
+        catch (HttpRequestException failed) when (RequestFault(failed) is null)
+        {
+            throw ConnectRetry.IsNotConnected(failed)
+                ? InvocationErrors.Unreachable(targetId, ConnectRetry.RetriesMax, failed.Message)
+                : InvocationErrors.Failed(targetId, failed.InnerException?.Message ?? failed.Message);
         }
     }
 
@@ -58,19 +47,15 @@ internal sealed class ServiceInvoker(SidecarContext context, ILogger logger)
         return null;
     }
 
-    private static bool IsNotConnected(HttpRequestException failure) => failure.HttpRequestError == HttpRequestError.ConnectionError;
-
-    private static bool BodyStarted(HttpRequestMessage request) => request.Content is RequestBodyContent { Started: true };
-
     /// <summary><c>app</c> or <c>app.namespace</c>.</summary>
-    private static string AppIdOf(string targetId)
+    private string AppIdOf(string targetId)
     {
         int dot = targetId.IndexOf('.', StringComparison.Ordinal);
         if (dot < 0) return targetId;
 
         ReadOnlySpan<char> space = targetId.AsSpan(dot + 1);
         if (space.Contains('.')) throw InvocationErrors.Failed(targetId, $"invalid app id {targetId}");
-        return space.Equals(CallerIdentity.Namespace, StringComparison.Ordinal) ? targetId[..dot] : throw InvocationErrors.UnknownApp(targetId);
+        return space.Equals(_namespace, StringComparison.Ordinal) ? targetId[..dot] : throw InvocationErrors.UnknownApp(targetId);
     }
 
     private AppChannel Find(string targetId, string appId)

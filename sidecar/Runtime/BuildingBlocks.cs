@@ -1,7 +1,8 @@
+using Mesh.Sidecar.Actors;
 using Mesh.Sidecar.Bindings;
 using Mesh.Sidecar.Health;
-using Mesh.Sidecar.Metadata;
 using Mesh.Sidecar.Invocation;
+using Mesh.Sidecar.Metadata;
 using Mesh.Sidecar.State;
 
 namespace Mesh.Sidecar.Runtime;
@@ -18,6 +19,7 @@ internal static class BuildingBlocks
             new StateBlock(context),
             new BindingsBlock(context),
             new InvocationBlock(context),
+            new ActorsBlock(context),
         };
         blocks.Add(new MetadataBlock(context, blocks));
         return blocks;
