@@ -3,6 +3,7 @@ using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using Mesh.Sidecar.Runtime;
+using GrpcMetadata = Grpc.Core.Metadata;
 using Wire = Dapr.Client.Autogen.Grpc.v1;
 
 namespace Mesh.Sidecar.Invocation;
@@ -53,7 +54,7 @@ internal sealed class GrpcInvocation(ServiceInvoker invoker, InvocationMetrics m
         _ => StatusCode.Unknown,
     };
 
-    private static HttpRequestMessage Request(Wire.InvokeRequest message, Metadata headers)
+    private static HttpRequestMessage Request(Wire.InvokeRequest message, GrpcMetadata headers)
     {
         Wire.HTTPExtension.Types.Verb verb = message.HttpExtension?.Verb ?? Wire.HTTPExtension.Types.Verb.None;
         if (verb is Wire.HTTPExtension.Types.Verb.None or Wire.HTTPExtension.Types.Verb.Connect)
@@ -65,7 +66,7 @@ internal sealed class GrpcInvocation(ServiceInvoker invoker, InvocationMetrics m
         string path = string.Concat("/", message.Method.TrimStart('/'), query.Length > 0 ? "?" : "", query);
         var request = new HttpRequestMessage(HttpMethod.Parse(verb.ToString().ToUpperInvariant()), new Uri(path, UriKind.Relative));
         if (message.Data is { Value.Length: > 0 } data) request.Content = new ReadOnlyMemoryContent(data.Value.Memory);
-        foreach (Metadata.Entry header in headers)
+        foreach (GrpcMetadata.Entry header in headers)
         {
             if (header.IsBinary || HeaderRules.IsNotForwarded(header.Key) || header.Key is "content-type" or "user-agent") continue;
 
@@ -80,7 +81,7 @@ internal sealed class GrpcInvocation(ServiceInvoker invoker, InvocationMetrics m
     {
         int status = (int)response.StatusCode;
         byte[] body = await response.Content.ReadAsByteArrayAsync(context.CancellationToken);
-        var headers = new Metadata { { StatusHeader, status.ToString(CultureInfo.InvariantCulture) } };
+        var headers = new GrpcMetadata { { StatusHeader, status.ToString(CultureInfo.InvariantCulture) } };
         foreach ((string name, var values) in response.Headers.NonValidated)
         {
             string key = name.ToLowerInvariant();
