@@ -18,7 +18,12 @@ internal sealed class GatewayApp : IAsyncDisposable
 
     private readonly WebApplicationFactory<GatewayOptions> _factory;
 
-    public GatewayApp(params (string Key, string Value)[] settings)
+    public GatewayApp(params (string Key, string Value)[] settings) : this(null, settings)
+    {
+    }
+
+    /// <param name="clock">In place of the clock that stands still.</param>
+    public GatewayApp(TimeProvider? clock, params (string Key, string Value)[] settings)
     {
         _factory = new WebApplicationFactory<GatewayOptions>().WithWebHostBuilder(host =>
         {
@@ -27,7 +32,7 @@ internal sealed class GatewayApp : IAsyncDisposable
             foreach ((string key, string value) in settings) host.UseSetting(key, value);
             host.ConfigureTestServices(services =>
             {
-                services.RemoveAll<TimeProvider>().AddSingleton<TimeProvider>(Clock);
+                services.RemoveAll<TimeProvider>().AddSingleton(clock ?? Clock);
                 services.RemoveAll<IMeshServices>().AddSingleton<IMeshServices>(Services);
                 services.RemoveAll<IEventTopics>().AddSingleton<IEventTopics>(Topics);
             });

@@ -5,7 +5,8 @@ namespace Mesh.Gateway.Pipeline.Filters;
 
 /// <summary>
 /// Splits text into lower-case tokens: runs of letters, digits and combining marks. In scripts written without spaces
-/// (Han, kana, Thai, ...) every character is a token, so that a muted phrase is found inside a sentence.
+/// (Han, kana, Thai, ...) every character is a token, so that a muted phrase is found inside a sentence. Letters compare as
+/// they are coded: the mesh runs without ICU, so an accent written as a letter of its own is another word.
 /// </summary>
 internal static class Tokens
 {
@@ -13,7 +14,7 @@ internal static class Tokens
     {
         var tokens = new List<string>();
         var token = new StringBuilder();
-        foreach (Rune rune in Normalized(text).EnumerateRunes())
+        foreach (Rune rune in text.EnumerateRunes())
         {
             bool isPart = IsPart(rune);
             bool standsAlone = isPart && IsUnspaced(rune.Value);
@@ -31,20 +32,7 @@ internal static class Tokens
         return tokens;
     }
 
-    // The same letter may be written as one code point or with a combining accent. A text that is not valid Unicode is taken as it is.
-    private static string Normalized(string text)
-    {
-        try
-        {
-            return text.IsNormalized(NormalizationForm.FormKC) ? text : text.Normalize(NormalizationForm.FormKC);
-        }
-        catch (ArgumentException)
-        {
-            return text;
-        }
-    }
-
-    private static bool IsPart(Rune rune) => Rune.GetUnicodeCategory(rune) is
+    private static bool IsPart(Rune rune) => rune != Rune.ReplacementChar && Rune.GetUnicodeCategory(rune) is
         UnicodeCategory.UppercaseLetter or UnicodeCategory.LowercaseLetter or UnicodeCategory.TitlecaseLetter or UnicodeCategory.ModifierLetter
         or UnicodeCategory.OtherLetter or UnicodeCategory.DecimalDigitNumber or UnicodeCategory.LetterNumber or UnicodeCategory.OtherNumber
         or UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark or UnicodeCategory.OtherSymbol;
