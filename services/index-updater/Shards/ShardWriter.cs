@@ -92,6 +92,9 @@ internal sealed partial class ShardWriter : IAsyncDisposable
         }
     }
 
+    /// <summary>What is in memory; null when the next turn would load. Only while no turn runs.</summary>
+    internal LoadedShard? LoadedForTesting => _loaded;
+
     public async ValueTask DisposeAsync()
     {
         await StopSnapshotAsync();
