@@ -10,7 +10,11 @@ public sealed record StateItem(ReadOnlyMemory<byte> Value, string ETag, DateTime
 /// <param name="Ttl">Time to live, whole seconds; null = for ever.</param>
 /// <param name="IsJson">The value is JSON text. Stores that others read with their own tools may keep it readable.</param>
 public sealed record StateWrite(
-    string Key, ReadOnlyMemory<byte>? Value, string? ETag = null, bool FirstWrite = false, TimeSpan? Ttl = null, bool IsJson = false);
+    string Key, ReadOnlyMemory<byte>? Value, string? ETag = null, bool FirstWrite = false, TimeSpan? Ttl = null, bool IsJson = false)
+{
+    /// <summary>A delete. Safer than a null array, which C# converts to an empty value and not to none.</summary>
+    public static StateWrite Delete(string key, string? etag = null) => new(key, null, etag);
+}
 
 /// <summary>An ETag did not match, or a first write found the key taken.</summary>
 public sealed class StateConflictException(string key, string message) : Exception(message)

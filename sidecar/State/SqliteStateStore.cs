@@ -101,12 +101,13 @@ public sealed class SqliteStateStore : IStateStore, IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (_closing.IsCancellationRequested) return;
+
         await _closing.CancelAsync();
         await _cleanup.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         await _writer.DisposeAsync();
         _statements.Dispose();
         _readers.Dispose();
-        _closing.Dispose();
     }
 
     /// <summary>How the file writes times: UTC, whole seconds, comparable as text.</summary>

@@ -10,7 +10,7 @@ public sealed class SidecarHarnessTests
         await using SidecarHarness sidecar = await SidecarHarness.StartAsync(SidecarHarness.InMemoryState);
 
         using var body = new StringContent("""[{"key":"k","value":{"a":1}}]""");
-        HttpResponseMessage saved = await sidecar.Http.PostAsync("v1.0/state/statestore", body);
+        HttpResponseMessage saved = await sidecar.Http.PostAsync(new Uri("v1.0/state/statestore", UriKind.Relative), body);
         var read = await sidecar.Dapr.GetStateAsync<Dictionary<string, int>>("statestore", "k");
 
         Assert.Equal(HttpStatusCode.NoContent, saved.StatusCode);
