@@ -6,6 +6,11 @@ namespace Mesh.Sidecar.State;
 /// <summary>One operation of a request, as either face states it, before key prefix and options are worked out.</summary>
 internal sealed record StateOperation(string Key)
 {
+    /// <summary>
+    /// The value of a delete. In <c>condition ? null : bytes</c> C# would take null for an empty array, and so for a value.
+    /// </summary>
+    public static readonly ReadOnlyMemory<byte>? NoValue;
+
     /// <summary>Null = delete.</summary>
     public ReadOnlyMemory<byte>? Value { get; init; }
 

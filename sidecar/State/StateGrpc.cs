@@ -105,7 +105,7 @@ internal sealed class StateGrpc(StateStores stores)
 
     private static StateOperation ToOperation(Wire.StateItem state, bool isDelete) => new(state.Key)
     {
-        Value = isDelete ? null : state.Value.Memory,
+        Value = isDelete ? StateOperation.NoValue : state.Value.Memory,
         IsJson = state.Metadata.TryGetValue("contentType", out string? type) && type == "application/json",
         ETag = state.Etag?.Value,
         Concurrency = Concurrency(state.Options),

@@ -134,7 +134,7 @@ internal sealed class StateHttp(StateStores stores)
         JsonElement? options = Find(item, "options");
         return new StateOperation(Find(item, "key") is { } key ? Text(key, "key") : "")
         {
-            Value = isDelete ? null : new ReadOnlyMemory<byte>(Compact(Find(item, "value"))),
+            Value = isDelete ? StateOperation.NoValue : Compact(Find(item, "value")),
             IsJson = true,
             ETag = Find(item, "etag") is { } etag ? Text(etag, "etag") : null,
             Concurrency = Option(options, "concurrency"),
