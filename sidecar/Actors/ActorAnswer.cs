@@ -3,12 +3,15 @@ namespace Mesh.Sidecar.Actors;
 /// <summary>What an actor method answered: the headers, and the body in whole, for the turn ends before the caller reads it.</summary>
 internal sealed class ActorAnswer(HttpResponseMessage response, byte[] body) : IDisposable
 {
-    /// <summary>The .NET SDK reports an exception of a remoting call with 200 and this header.</summary>
+    /// <summary>The SDKs report an exception with 200 and this header; callers get both as they are.</summary>
+    private const string ErrorHeader = "X-DaprErrorResponseHeader";
     private const string CancelHeader = "X-Daprremindercancel";
 
     public HttpResponseMessage Response => response;
 
     public byte[] Body => body;
+
+    public bool IsError => response.Headers.NonValidated.Contains(ErrorHeader);
 
     /// <summary>The app asks that a reminder or timer fire no more.</summary>
     public bool AsksToCancel =>

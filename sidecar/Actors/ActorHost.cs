@@ -23,6 +23,7 @@ internal sealed class ActorHost(SidecarContext context, AppChannel app, ActorMet
     private volatile ActorConfiguration _configuration = ActorConfiguration.None;
     private volatile bool _isClosing;
     private int _epoch; // counts the app's processes: an actor that was active in an earlier one is not active
+    private long _lastAnswerTicks;
     private int _count;
     private int _isTrimming;
 
@@ -37,13 +38,16 @@ internal sealed class ActorHost(SidecarContext context, AppChannel app, ActorMet
     public Action<ActorKey>? Deactivated { get; set; }
 
     /// <summary>Time of the last answer of the app.</summary>
-    public DateTimeOffset LastAnswer { get; private set; }
+    public DateTimeOffset LastAnswer => new(Volatile.Read(ref _lastAnswerTicks), TimeSpan.Zero);
 
     public void Configure(ActorConfiguration configuration) => _configuration = configuration;
 
     public bool IsHosted(string type) => _configuration.Types.ContainsKey(type);
 
     public bool IsActive(ActorKey actor) => _active.ContainsKey(actor);
+
+    /// <summary>Calls that wait for an actor's turn.</summary>
+    public int WaitingFor(ActorKey actor) => _active.GetValueOrDefault(actor)?.Waiting ?? 0;
 
     /// <summary>Active actors by type, each hosted type included.</summary>
     public IReadOnlyDictionary<string, int> Counts()
@@ -89,7 +93,7 @@ internal sealed class ActorHost(SidecarContext context, AppChannel app, ActorMet
     public Task DeactivateIdleAsync(CancellationToken cancellation)
     {
         DateTimeOffset now = _clock.GetUtcNow();
-        return DeactivateAsync(_active.Values.Where(actor => !actor.IsBusy && now - actor.IdleSince >= actor.Options.IdleTimeout), cancellation);
+        return DeactivateAsync(_active.Values, actor => now - actor.IdleSince >= actor.Options.IdleTimeout, cancellation);
     }
 
     /// <summary>The app's process is gone: none of its actors is active any more, and there is nobody to tell.</summary>
@@ -249,7 +253,7 @@ internal sealed class ActorHost(SidecarContext context, AppChannel app, ActorMet
             throw new AppUnreachableException(failure.Message, failure);
         }
 
-        LastAnswer = _clock.GetUtcNow();
+        Volatile.Write(ref _lastAnswerTicks, _clock.GetUtcNow().UtcTicks);
         int status = (int)answer.Response.StatusCode;
         if (status == StatusCodes.Status200OK) return answer;
 
@@ -268,10 +272,13 @@ internal sealed class ActorHost(SidecarContext context, AppChannel app, ActorMet
         call.Epoch = Volatile.Read(ref _epoch);
     }
 
-    private Task DeactivateAsync(IEnumerable<ActorInstance> actors, CancellationToken cancellation) =>
-        Parallel.ForEachAsync(actors, Parallelism(cancellation), async (actor, stop) =>
+    // Asked again with the turn in hand: a call may have come and gone in between.
+    private Task DeactivateAsync(IEnumerable<ActorInstance> actors, Func<ActorInstance, bool> isMeant, CancellationToken cancellation) =>
+        Parallel.ForEachAsync(actors.Where(actor => !actor.IsBusy && isMeant(actor)), Parallelism(cancellation), async (actor, stop) =>
         {
-            if (actor.TryEnter()) await DeactivateEnteredAsync(actor, stop);
+            if (!actor.TryEnter()) return;
+            if (isMeant(actor)) await DeactivateEnteredAsync(actor, stop);
+            else actor.Leave(actor.IdleSince);
         });
 
     /// <summary>
@@ -311,7 +318,7 @@ internal sealed class ActorHost(SidecarContext context, AppChannel app, ActorMet
             await Task.Yield();
             Log.TooManyActive(logger, _count, ActorLimits.ActiveMax);
             ActorInstance[] oldest = [.. _active.Values.Where(actor => !actor.IsBusy).OrderBy(actor => actor.IdleSince).Take(ActorLimits.ActiveMax / 10)];
-            await DeactivateAsync(oldest, _aborting.Token);
+            await DeactivateAsync(oldest, static _ => true, _aborting.Token);
         }
         catch (OperationCanceledException)
         {

@@ -23,6 +23,15 @@ internal sealed class ActorInstance(ActorKey key, ActorTypeOptions options, Date
 
     public bool IsBusy => _isBusy;
 
+    /// <summary>Calls in line, the one whose turn it is not counted.</summary>
+    public int Waiting
+    {
+        get
+        {
+            lock (_gate) return _waiters?.Count ?? 0;
+        }
+    }
+
     /// <summary>
     /// Waits for the turn. True: it is the caller's, who must end it with <see cref="Leave"/>. False: this instance was
     /// deactivated meanwhile, look the actor up again.

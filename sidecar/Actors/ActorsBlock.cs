@@ -50,6 +50,9 @@ internal sealed class ActorsBlock : IBuildingBlock
         _grpc = new ActorGrpc(router, state, _host, _reminders, _timers);
     }
 
+    /// <summary>What this sidecar hosts; null where it has no app.</summary>
+    public ActorHost? Host => _host;
+
     public void MapHttp(IEndpointRouteBuilder routes) => _endpoints.Map(routes);
 
     public void BindGrpc(GrpcBinder grpc) => _grpc.Bind(grpc);

@@ -38,6 +38,7 @@ internal static class ReminderCalls
                 ? await host.InvokeActiveAsync(reminder.Key.Actor, Request(reminder, isTimer), either.Token)
                 : await host.InvokeAsync(reminder.Key.Actor, Request(reminder, isTimer), either.Token);
             if (answer is null) return (FiringOutcome.NotActive, "the actor is not active");
+            if (answer.IsError) return (FiringOutcome.Failed, "the actor reported an exception");
             return (answer.AsksToCancel ? FiringOutcome.Cancelled : FiringOutcome.Done, "");
         }
         catch (AppUnreachableException failure)

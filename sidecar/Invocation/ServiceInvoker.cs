@@ -66,7 +66,12 @@ internal sealed class ServiceInvoker(SidecarContext context, ILogger logger)
         }
 
         if (appId == context.AppId) return context.App ?? throw InvocationErrors.Failed(targetId, "cannot invoke local endpoint: app channel not initialized");
-        if (!context.Shared.Sidecars.TryGetValue(appId, out SidecarServer? sidecar)) throw InvocationErrors.UnknownApp(targetId);
+        if (!context.Shared.Sidecars.TryGetValue(appId, out SidecarServer? sidecar)) throw Unknown(targetId);
         return sidecar.Context.App ?? throw InvocationErrors.Failed(targetId, "app channel is not initialized");
     }
+
+    private DaprApiException Unknown(string targetId) => context.Shared.Sidecars.Count > 1
+        ? InvocationErrors.UnknownApp(targetId)
+        : InvocationErrors.Failed(
+            targetId, $"couldn't find service: {targetId}. No other sidecar runs in this process, and apps of other processes are found by the real daprd only");
 }

@@ -77,6 +77,12 @@ public sealed class SidecarServer : IAsyncDisposable
         return server;
     }
 
+    /// <summary>
+    /// The app's process has ended: the actors that were active in it are not. For whoever runs the app; a sidecar that is
+    /// not told finds out within seconds.
+    /// </summary>
+    public void AppExited() => Block<Actors.ActorsBlock>().AppLost();
+
     public async ValueTask DisposeAsync()
     {
         _context.Shared.Sidecars.TryRemove(new(_context.AppId, this));
