@@ -29,10 +29,6 @@ public sealed class SequenceOptions
     [Range(1, 256)]
     public int AppendParallelism { get; init; } = 16;
 
-    /// <summary>Time one call of a user's actor may take, in milliseconds. Default 10,000.</summary>
-    [Range(100, 300_000)]
-    public int ActorTimeoutMs { get; init; } = 10_000;
-
     /// <summary>Idle time after which a user's actor is deactivated, in seconds. It holds no state; this frees its slot. Default 60.</summary>
     [Range(1, 86_400)]
     public int ActorIdleSeconds { get; init; } = 60;

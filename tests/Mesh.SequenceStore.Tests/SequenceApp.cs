@@ -1,6 +1,5 @@
 using System.Net;
 using System.Text;
-using System.Text.Json;
 using Dapr.Actors.Client;
 using Google.Protobuf;
 using Mesh.Contracts;
@@ -35,15 +34,11 @@ internal sealed class SequenceApp : WebApplicationFactory<SequenceOptions>
     /// <summary>Delivers messages of a topic in bulk, as a sidecar does, and returns each entry's status.</summary>
     public async Task<string[]> DeliverAsync(string topic, params IMessage[] messages)
     {
-        string entries = string.Join(',', messages.Select((message, i) => $$$"""{"entryId":"{{{i}}}","event":{"specversion":"1.0","data":{{{ProtobufJson.Format(message)}}}}}"""));
         using HttpClient client = CreateClient();
-        using var body = new StringContent($$"""{"id":"d","entries":[{{entries}}]}""", Encoding.UTF8, "application/json");
+        using var body = new StringContent(Deliveries.Body(messages), Encoding.UTF8, "application/json");
         using HttpResponseMessage response = await client.PostAsync($"topics/{topic}", body);
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
-        using JsonDocument answer = JsonDocument.Parse(await response.Content.ReadAsStringAsync());
-        return [.. answer.RootElement.GetProperty("statuses").EnumerateArray()
-            .OrderBy(status => int.Parse(status.GetProperty("entryId").GetString()!, System.Globalization.CultureInfo.InvariantCulture))
-            .Select(status => status.GetProperty("status").GetString()!)];
+        return Deliveries.Statuses(await response.Content.ReadAsStringAsync());
     }
 
     public async Task<T> GetAsync<T>(string path) where T : IMessage<T>, new()

@@ -1,0 +1,57 @@
+using System.Net;
+using Mesh.Contracts;
+
+namespace Mesh.SequenceStore.Tests;
+
+/// <summary>The built service behind the real sidecar: SQLite state, actor placement and turns, invocation.</summary>
+public sealed class RealSidecarTests
+{
+    // Characters that an id may have and a URL, an actor id and a state key all have to carry.
+    private const string OddUser = "cy:c@x~=1";
+
+    [Fact]
+    public async Task Deliveries_at_once_and_a_kill_leave_every_acknowledged_event_there_once()
+    {
+        await using ServiceProcess service = await ServiceProcess.StartAsync();
+        string[] users = ["ann", "bob", OddUser];
+        Engagement[] events = [.. Enumerable.Range(0, 1_500).Select(i => Engagements.Event(i, Engagements.EpochMs + (i * 7919 % 1_500), users[i % 3]))];
+        Engagement[][] batches = [.. events.Chunk(250)];
+
+        // The same users in several deliveries at the same time: only the actor's turns keep them apart.
+        string[][] statuses = await Task.WhenAll(batches[..4].Select(service.DeliverAsync));
+        await service.KillAndRestartAsync();
+        statuses = [.. statuses, .. await Task.WhenAll(batches[2..].Select(service.DeliverAsync))];
+
+        Assert.All(statuses.SelectMany(status => status), status => Assert.Equal("SUCCESS", status));
+        foreach (string user in users)
+        {
+            List<Engagement> model = Engagements.Model(events.Where(e => e.UserId == user));
+            var history = await service.GetAsync<UserHistory>($"users/{user}/history?asOf={Engagements.EpochMs + 5_000}&limit=1000");
+            Assert.Equal(model.AsEnumerable().Reverse().Select(Engagements.AsStored), history.Events);
+            var context = await service.GetAsync<UserContext>($"users/{user}/context?asOf={Engagements.EpochMs + 700}&maxEvents=100");
+            Assert.Equal(model.Where(e => e.TimeMs <= Engagements.EpochMs + 700).TakeLast(100).Select(e => e.ItemId), context.Sequence.ItemIds);
+        }
+    }
+
+    [Fact]
+    public async Task Profile_request_log_and_erasure_work_through_the_sidecar()
+    {
+        await using ServiceProcess service = await ServiceProcess.StartAsync();
+        var entry = new RequestLogEntry { RequestId = Engagements.EventId(9), UserId = OddUser, TimeMs = Engagements.EpochMs, ModelVersion = "m" };
+        await service.DeliverAsync([Engagements.Event(1, Engagements.EpochMs, OddUser)]);
+
+        using HttpResponseMessage followed = await service.InvokeAsync(HttpMethod.Post, $"users/{OddUser}/profile", new ProfileChange { List = ProfileList.Follows, Value = "a" });
+        using HttpResponseMessage logged = await service.InvokeAsync(HttpMethod.Post, "requests", entry);
+        var before = await service.GetAsync<UserContext>($"users/{OddUser}/context");
+        var found = await service.GetAsync<RequestLogEntry>($"requests/{entry.RequestId}");
+        using HttpResponseMessage erased = await service.InvokeAsync(HttpMethod.Delete, $"users/{OddUser}");
+        var after = await service.GetAsync<UserContext>($"users/{OddUser}/context");
+        using HttpResponseMessage gone = await service.InvokeAsync(HttpMethod.Get, $"requests/{entry.RequestId}");
+
+        Assert.Equal((HttpStatusCode.NoContent, HttpStatusCode.NoContent, HttpStatusCode.NoContent), (followed.StatusCode, logged.StatusCode, erased.StatusCode));
+        Assert.Equal((1L, "a"), (before.EventsTotal, before.Profile.Follows.Single()));
+        Assert.Equal(entry, found);
+        Assert.Equal((0L, 0), (after.EventsTotal, after.Profile.Follows.Count));
+        Assert.Equal(HttpStatusCode.NotFound, gone.StatusCode);
+    }
+}
