@@ -31,6 +31,9 @@ internal static class GatewaySetup
         if (string.IsNullOrEmpty(builder.Configuration["urls"]) && string.IsNullOrEmpty(builder.Configuration["http_ports"])) builder.Configuration["urls"] = DefaultUrl;
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Limits.MaxRequestLineSize = RequestLineBytesMax);
 
+        // Readiness is polled: what it says is in the answer, not in the log of every poll.
+        builder.Logging.AddFilter("Microsoft.Extensions.Diagnostics.HealthChecks", LogLevel.None);
+
         IConfigurationSection section = builder.Configuration.GetSection(GatewayOptions.Section);
         IServiceCollection services = builder.Services;
         services.AddOptions<GatewayOptions>().Bind(section).ValidateDataAnnotations().ValidateOnStart();

@@ -408,6 +408,19 @@ public sealed class PipelineTests
         Assert.Equal("liked", Assert.Single(score.History).ItemId);
     }
 
+    [Fact]
+    public async Task No_more_is_excluded_than_retrieval_takes_and_the_filters_still_remove_the_rest()
+    {
+        using var bench = new Bench(Bench.ShippedYaml());
+        bench.Services.Users["u"] = new UserContext { Engaged = { ItemHash.Compute("oldest"), Enumerable.Range(0, 25_000).Select(i => (uint)i) } };
+        bench.Services.OnRetrieve = _ => new RetrieveResponse { Candidates = { FakeServices.Item("oldest", "x"), FakeServices.Item("new", "y") } };
+
+        FeedSlate slate = await bench.RunAsync(bench.Query());
+
+        Assert.Equal(20_000, Assert.Single(bench.Services.Retrieves).Exclude.Count);
+        Assert.Equal(["new"], slate.Selected.Select(candidate => candidate.ItemId));
+    }
+
     private static void FillAtRandom(FakeServices services, Random random)
     {
         services.Catalogue.Clear();

@@ -359,6 +359,19 @@ public sealed class WriteHttpTests
         Assert.Equal(5, calls.Length);
     }
 
+    [Theory]
+    [InlineData("users/secret-user/context?asOf=1", "sequence-store (context)")]
+    [InlineData("users/secret-user", "sequence-store (user)")]
+    [InlineData("requests", "sequence-store (requests)")]
+    public void A_failure_names_the_call_and_never_the_user(string path, string expected) =>
+        Assert.Equal(expected, SidecarServices.Operation(AppIds.SequenceStore, path));
+
+    [Theory]
+    [InlineData("""{"type":"x","detail":"The list holds \"10000\" entries.","status":409}""", ": The list holds \"10000\" entries.")]
+    [InlineData("plain text", ".")]
+    public void The_detail_of_a_service_reaches_the_client(string body, string expected) =>
+        Assert.Equal(expected, SidecarServices.Reason(new Hosting.ServiceCallException(AppIds.SequenceStore, "users/u/profile", 409, body)));
+
     internal static void AssertProblem(HttpResponseMessage response, JsonNode? problem, int status)
     {
         Assert.Equal("application/problem+json", response.Content.Headers.ContentType?.MediaType);

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Net.Http.Json;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 using Dapr.Client;
 using Google.Protobuf;
 using Mesh.Contracts;
@@ -11,7 +12,7 @@ using Mesh.Hosting;
 namespace Mesh.Gateway.Edge;
 
 /// <summary>The services through this gateway's sidecar.</summary>
-internal sealed class SidecarServices(ServiceInvoker invoker, DaprClient dapr) : IMeshServices, IDisposable
+internal sealed partial class SidecarServices(ServiceInvoker invoker, DaprClient dapr) : IMeshServices, IDisposable
 {
     private readonly ConcurrentDictionary<string, HttpClient> _jsonClients = new(StringComparer.Ordinal);
 
@@ -60,10 +61,10 @@ internal sealed class SidecarServices(ServiceInvoker invoker, DaprClient dapr) :
     public async Task<JsonNode?> InvokeStageAsync(string appId, string method, JsonNode request, TimeSpan budget, CancellationToken cancellation)
     {
         (int status, JsonElement? body) = await CallJsonAsync(appId, HttpMethod.Post, method, request, budget, cancellation);
-        if (status is < 200 or > 299) throw new ServiceUnavailableException($"{appId}/{method} answered {status}.", status);
+        if (status is < 200 or > 299) throw new ServiceUnavailableException($"{Operation(appId, method)} answered {status}.", status);
         return body is { ValueKind: JsonValueKind.Object } answer
             ? JsonObject.Create(answer)
-            : throw new ServiceUnavailableException($"{appId}/{method} did not answer with a JSON object.", status);
+            : throw new ServiceUnavailableException($"{Operation(appId, method)} did not answer with a JSON object.", status);
     }
 
     public Task<bool> IsSidecarHealthyAsync(CancellationToken cancellation) => dapr.CheckOutboundHealthAsync(cancellation);
@@ -119,14 +120,15 @@ internal sealed class SidecarServices(ServiceInvoker invoker, DaprClient dapr) :
     /// <summary>One exception type for everything that a service out of reach can cause.</summary>
     private static async Task<T> Guard<T>(string appId, string path, Task<T> call, CancellationToken cancellation)
     {
-        string what = $"{appId}/{path.Split('?')[0]}";
+        string what = Operation(appId, path);
         try
         {
             return await call;
         }
         catch (ServiceCallException refused)
         {
-            throw new ServiceUnavailableException(refused.Message, refused.Status, late: refused.Status == StatusCodes.Status504GatewayTimeout, refused);
+            throw new ServiceUnavailableException(
+                $"{what} answered {refused.Status}{Reason(refused)}", refused.Status, late: refused.Status == StatusCodes.Status504GatewayTimeout, refused);
         }
         catch (OperationCanceledException late) when (!cancellation.IsCancellationRequested)
         {
@@ -137,6 +139,30 @@ internal sealed class SidecarServices(ServiceInvoker invoker, DaprClient dapr) :
             throw new ServiceUnavailableException($"{what} failed: {failure.Message}", inner: failure);
         }
     }
+
+    /// <summary>What was called, without the ids in its path: the text goes to logs and to other users' operators.</summary>
+    internal static string Operation(string appId, string path)
+    {
+        string[] parts = path.Split('?')[0].Split('/');
+        return $"{appId} ({(parts is ["users", _] ? "user" : parts is ["items", _] ? "item" : parts[^1])})";
+    }
+
+    /// <summary>The detail of a problem body, where the service sent one; ": " in front.</summary>
+    internal static string Reason(ServiceCallException refused)
+    {
+        Match detail = ProblemDetail().Match(refused.Message);
+        try
+        {
+            return detail.Success ? $": {JsonSerializer.Deserialize<string>(detail.Groups[1].Value)}" : ".";
+        }
+        catch (JsonException)
+        {
+            return "."; // cut off in the middle of an escape
+        }
+    }
+
+    [GeneratedRegex("\"detail\"\\s*:\\s*(\"(?:[^\"\\\\]|\\\\.)*\")", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 100)]
+    private static partial Regex ProblemDetail();
 
     private static async Task<T?> NullWhereUnknown<T>(Task<T> call) where T : class
     {

@@ -23,7 +23,7 @@ internal sealed class ProblemWriter : IProblemDetailsWriter
         int status = problem.Status ?? http.Response.StatusCode;
         problem.Status = status;
         problem.Title ??= Microsoft.AspNetCore.WebUtilities.ReasonPhrases.GetReasonPhrase(status);
-        problem.Type ??= $"https://www.rfc-editor.org/rfc/rfc9110#section-15.{status / 100}";
+        problem.Type ??= Type(status);
         problem.Extensions.TryAdd("traceId", System.Diagnostics.Activity.Current?.Id ?? http.TraceIdentifier);
         problem.Detail ??= status switch
         {
@@ -35,4 +35,13 @@ internal sealed class ProblemWriter : IProblemDetailsWriter
             _ => null,
         };
     }
+
+    // The section of RFC 9110 that defines the status, as the framework's own writer fills it in.
+    private static string Type(int status) => status switch
+    {
+        >= 400 and <= 417 => $"https://tools.ietf.org/html/rfc9110#section-15.5.{status - 399}",
+        StatusCodes.Status429TooManyRequests => "https://tools.ietf.org/html/rfc6585#section-4",
+        >= 500 and <= 505 => $"https://tools.ietf.org/html/rfc9110#section-15.6.{status - 499}",
+        _ => "about:blank",
+    };
 }

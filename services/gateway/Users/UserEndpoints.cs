@@ -75,8 +75,8 @@ internal static class UserEndpoints
         long? asOfMs = null;
         if (!string.IsNullOrEmpty(asOf))
         {
-            if (Moment.TryParseQuery(asOf, out long parsed)) asOfMs = parsed;
-            else faults.Add("asOf", $"asOf {Shown.Value(asOf)} is not a time: {Moment.Rule}.");
+            if (Moment.TryParseQuery(asOf, out long parsed) && parsed >= 0) asOfMs = parsed;
+            else faults.Add("asOf", $"asOf {Shown.Value(asOf)} is not a time since 1970: {Moment.Rule}.");
         }
 
         int count = QueryText.Integer(faults, "limit", limit, 100, 1, HistoryMax);

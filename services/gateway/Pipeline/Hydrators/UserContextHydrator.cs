@@ -10,7 +10,7 @@ namespace Mesh.Gateway.Pipeline.Hydrators;
 /// </summary>
 internal sealed class UserContextHydrator(IMeshServices services, StageParams options) : IQueryHydrator
 {
-    private readonly int _eventsMax = options.Integer("events_max", 512, 1, 10_000);
+    private readonly int _eventsMax = options.Integer("events_max", 512, 1, 4_096);
 
     public bool IsHop => true;
 

@@ -8,9 +8,13 @@ namespace Mesh.Gateway.Pipeline.Sources;
 /// </summary>
 internal static class Exclusions
 {
+    /// <summary>Most hashes of one call, which is what retrieval takes. The filters judge every candidate anyway.</summary>
+    private const int Max = 20_000;
+
     public static IEnumerable<uint> Of(FeedQuery query)
     {
-        var hashes = new HashSet<uint>(query.Context.Engaged);
+        // What is most likely to be found again goes first: the newest events, then this session's pages.
+        var hashes = new HashSet<uint>();
         foreach ((string itemId, _) in query.SequenceItems()) hashes.Add(ItemHash.Compute(itemId));
         foreach (string itemId in query.ExcludeIds) hashes.Add(ItemHash.Compute(itemId));
         if (query.Cursor is { } cursor)
@@ -19,6 +23,7 @@ internal static class Exclusions
             hashes.UnionWith(query.Context.Served);
         }
 
-        return hashes;
+        hashes.UnionWith(query.Context.Engaged.Reverse()); // newest last, where the store keeps an order
+        return hashes.Take(Max);
     }
 }
