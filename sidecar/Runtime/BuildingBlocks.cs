@@ -3,6 +3,7 @@ using Mesh.Sidecar.Bindings;
 using Mesh.Sidecar.Health;
 using Mesh.Sidecar.Invocation;
 using Mesh.Sidecar.Metadata;
+using Mesh.Sidecar.PubSub;
 using Mesh.Sidecar.State;
 
 namespace Mesh.Sidecar.Runtime;
@@ -20,6 +21,7 @@ internal static class BuildingBlocks
             new BindingsBlock(context),
             new InvocationBlock(context),
             new ActorsBlock(context),
+            new PubSubBlock(context),
         };
         blocks.Add(new MetadataBlock(context, blocks));
         return blocks;

@@ -25,8 +25,12 @@ internal sealed class MemoryBlobs : ISnapshotBlobs
         return Task.CompletedTask;
     }
 
-    /// <summary>Flips a bit of a file.</summary>
-    public void Damage(string name) => _blobs[name][^1] ^= 1;
+    /// <summary>Flips a bit of one file with rows.</summary>
+    public void Damage()
+    {
+        byte[] bytes = _blobs.First(pair => pair.Key.Contains("rows", StringComparison.Ordinal)).Value;
+        bytes[^1] ^= 1;
+    }
 }
 
 /// <summary>index-updater in memory: an ordered log, snapshots in the real format, and failures on demand.</summary>
@@ -76,9 +80,6 @@ internal sealed class FakeLog : IDeltaFeed
         lock (_gate) (_deltas, _truncatedThrough, _latest) = ([.. deltas], 0, null);
     }
 
-    /// <summary>Makes the newest snapshot unreadable.</summary>
-    public void Damage() => Blobs.Damage(_latest!.Files.First(file => file.Kind == SnapshotNames.Rows).Name);
-
     /// <summary>Deltas up to here can no longer be read.</summary>
     public void TruncateThrough(ulong sequence)
     {
@@ -86,23 +87,23 @@ internal sealed class FakeLog : IDeltaFeed
     }
 
     /// <summary>Makes a snapshot of everything so far and appends its notice to the log.</summary>
-    public Task<IndexDelta> SnapshotAsync()
+    public async Task<IndexDelta> SnapshotAsync(int dimensions = Make.Dimensions)
     {
-        lock (_gate) return SnapshotAsync(Model.Rows.Values);
-    }
+        List<ItemRow> rows;
+        ulong sequence;
+        lock (_gate)
+        {
+            rows = [.. Model.Rows.Values];
+            sequence = Head;
+        }
 
-    /// <summary>Makes a snapshot of rows that need not be in the log.</summary>
-    public async Task<IndexDelta> SnapshotAsync(IEnumerable<ItemRow> content)
-    {
-        List<ItemRow> rows = [.. content];
-        ulong sequence = Head;
         var manifest = new SnapshotManifest
         {
             Version = $"version-{++_versions}", Sequence = sequence, ModelVersion = $"model-{_versions}", CreatedAtMs = Make.Now, CounterHalfLifeHours = 12,
         };
-        ResidualCodebooks? codebooks = rows.Any(row => row.Codes.Count > 0) ? new ResidualCodebooks(3, 4, Make.Dimensions, new float[3 * 4 * Make.Dimensions]) : null;
+        ResidualCodebooks? codebooks = rows.Any(row => row.Codes.Count > 0) ? new ResidualCodebooks(3, 4, dimensions, new float[3 * 4 * dimensions]) : null;
         _latest = await new SnapshotWriter(Blobs).WriteAsync(
-            new SnapshotContent { Manifest = manifest, Dimensions = Make.Dimensions, Codebooks = codebooks, Rows = rows }, CancellationToken.None);
+            new SnapshotContent { Manifest = manifest, Dimensions = dimensions, Codebooks = codebooks, Rows = rows }, CancellationToken.None);
         var notice = new IndexDelta
         {
             Sequence = Head + 1, Snapshot = new SnapshotNotice { Version = manifest.Version, Sequence = sequence, ModelVersion = manifest.ModelVersion },

@@ -225,8 +225,7 @@ public sealed class MeshHost : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        // A host that was refused has no services of its own; the run.json there is another's.
-        List<int> services = ReadRunPid() == _process.Id ? [.. (ReadRun() ?? []).Select(app => app.Pid).Where(pid => pid != 0)] : [];
+        List<int> services = [.. (ReadRun() ?? []).Select(app => app.Pid).Where(pid => pid != 0)];
         try
         {
             if (!_process.HasExited) await StopAsync();

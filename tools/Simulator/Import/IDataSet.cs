@@ -18,12 +18,12 @@ public interface IDataSet
     int? EventCount { get; }
 
     /// <exception cref="DataException">A file is missing or a line cannot be read.</exception>
-    IEnumerable<ItemBody> Items();
+    IEnumerable<ItemRow> Items();
 
-    IEnumerable<FollowBody> Follows();
+    IEnumerable<FollowRow> Follows();
 
     /// <inheritdoc cref="Items"/>
-    IEnumerable<EventBody> Events();
+    IEnumerable<EventRow> Events();
 }
 
 /// <summary>A data set cannot be read; the message names the file and the line.</summary>
