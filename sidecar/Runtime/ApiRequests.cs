@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text.Json;
+using System.Text.Unicode;
 using Microsoft.AspNetCore.Http.Features;
 
 namespace Mesh.Sidecar.Runtime;
@@ -8,6 +9,7 @@ namespace Mesh.Sidecar.Runtime;
 public static class ApiRequests
 {
     private const string MetadataPrefix = "metadata.";
+    private const long MaxGuess = 1024 * 1024;
 
     /// <summary>
     /// A segment of the path as the caller meant it: taken from the raw request line, as the server has by then decoded
@@ -44,9 +46,14 @@ public static class ApiRequests
     public static async Task<JsonDocument> ReadJsonAsync(this HttpRequest request)
     {
         ArgumentNullException.ThrowIfNull(request);
+        using var body = new MemoryStream((int)Math.Min(request.ContentLength ?? 0, MaxGuess));
+        await request.Body.CopyToAsync(body, request.HttpContext.RequestAborted);
+        var bytes = new ReadOnlyMemory<byte>(body.GetBuffer(), 0, (int)body.Length);
+        // The parser leaves strings alone until they are read; a broken one would then be our failure and not the caller's.
+        if (!Utf8.IsValid(bytes.Span)) throw ApiErrors.MalformedRequest("the body is not valid UTF-8");
         try
         {
-            return await JsonDocument.ParseAsync(request.Body, cancellationToken: request.HttpContext.RequestAborted);
+            return JsonDocument.Parse(bytes);
         }
         catch (JsonException error)
         {

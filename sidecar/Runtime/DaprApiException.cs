@@ -14,4 +14,10 @@ public sealed class DaprApiException(int httpStatus, string errorCode, string me
     public string ErrorCode => errorCode;
 
     public StatusCode GrpcStatus => grpcStatus;
+
+    /// <summary>Machine-readable reason of Dapr's richer errors, e.g. <c>DAPR_STATE_NOT_FOUND</c>; null where it has none.</summary>
+    public string? Reason { get; init; }
+
+    /// <summary>What goes with <see cref="Reason"/>, e.g. the app-id.</summary>
+    public IReadOnlyDictionary<string, string>? ReasonMetadata { get; init; }
 }

@@ -31,7 +31,7 @@ internal sealed class StateApi(StateComponent store)
     /// <exception cref="DaprApiException">There is no such component.</exception>
     public static StateApi Of(StateStores stores, string name) => stores.FindComponent(name) is { } component
         ? new StateApi(component)
-        : throw (stores.Any ? StateErrors.NotFound(name) : StateErrors.NotConfigured(name));
+        : throw (stores.Any ? StateErrors.NotFound(name, stores.AppId) : StateErrors.NotConfigured(name, stores.AppId));
 
     public async Task<StateItem?> GetAsync(string key, string consistency, CancellationToken cancellation)
     {

@@ -6,14 +6,25 @@ namespace Mesh.Sidecar.State;
 /// <summary>The state API's errors, by the codes and texts of Dapr's API reference.</summary>
 internal static class StateErrors
 {
-    public static DaprApiException NotConfigured(string store) =>
-        new(StatusCodes.Status500InternalServerError, "ERR_STATE_STORE_NOT_CONFIGURED", $"state store {store} is not configured", StatusCode.FailedPrecondition);
+    public static DaprApiException NotConfigured(string store, string appId) =>
+        new(StatusCodes.Status500InternalServerError, "ERR_STATE_STORE_NOT_CONFIGURED", $"state store {store} is not configured", StatusCode.FailedPrecondition)
+        {
+            Reason = "DAPR_STATE_NOT_CONFIGURED",
+            ReasonMetadata = new Dictionary<string, string> { ["appID"] = appId },
+        };
 
-    public static DaprApiException NotFound(string store) =>
-        new(StatusCodes.Status400BadRequest, "ERR_STATE_STORE_NOT_FOUND", $"state store {store} is not found", StatusCode.InvalidArgument);
+    public static DaprApiException NotFound(string store, string appId) =>
+        new(StatusCodes.Status400BadRequest, "ERR_STATE_STORE_NOT_FOUND", $"state store {store} is not found", StatusCode.InvalidArgument)
+        {
+            Reason = "DAPR_STATE_NOT_FOUND",
+            ReasonMetadata = new Dictionary<string, string> { ["appID"] = appId },
+        };
 
-    public static DaprApiException IllegalKey(string store, string key) =>
-        new(StatusCodes.Status400BadRequest, "ERR_MALFORMED_REQUEST", $"input key/keyPrefix '{key}' can't contain '||'", StatusCode.InvalidArgument);
+    public static DaprApiException IllegalKey(string key) =>
+        new(StatusCodes.Status400BadRequest, "ERR_MALFORMED_REQUEST", $"input key/keyPrefix '{key}' can't contain '||'", StatusCode.InvalidArgument)
+        {
+            Reason = "DAPR_STATE_ILLEGAL_KEY",
+        };
 
     public static DaprApiException Malformed(string detail) =>
         new(StatusCodes.Status400BadRequest, "ERR_MALFORMED_REQUEST", detail, StatusCode.InvalidArgument);
@@ -44,7 +55,10 @@ internal static class StateErrors
         new(status, "ERR_NOT_SUPPORTED_STATE_OPERATION", $"operation type {operation} not supported", grpc);
 
     public static DaprApiException QueryUnsupported() =>
-        new(StatusCodes.Status500InternalServerError, "ERR_STATE_STORE_NOT_SUPPORTED", "state store does not support querying", StatusCode.Internal);
+        new(StatusCodes.Status500InternalServerError, "ERR_STATE_STORE_NOT_SUPPORTED", "state store does not support querying", StatusCode.Internal)
+        {
+            Reason = "DAPR_STATE_QUERYING_NOT_SUPPORTED",
+        };
 
     private static DaprApiException Write(string code, string message, Exception error) => error is StateConflictException
         ? new DaprApiException(StatusCodes.Status409Conflict, code, message, StatusCode.Aborted)

@@ -1,5 +1,7 @@
-using Google.Protobuf.WellKnownTypes;
+using System.Text.Json;
+using System.Text.Unicode;
 using Google.Protobuf;
+using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using Mesh.Sidecar.Runtime;
 using Wire = Dapr.Client.Autogen.Grpc.v1;
@@ -106,11 +108,26 @@ internal sealed class StateGrpc(StateStores stores)
     private static StateOperation ToOperation(Wire.StateItem state, bool isDelete) => new(state.Key)
     {
         Value = isDelete ? StateOperation.NoValue : state.Value.Memory,
-        IsJson = state.Metadata.TryGetValue("contentType", out string? type) && type == "application/json",
+        IsJson = !isDelete && SaysJson(state),
         ETag = state.Etag?.Value,
         Concurrency = Concurrency(state.Options),
         Metadata = state.Metadata,
     };
+
+    // Kept as readable text only where it is what it says.
+    private static bool SaysJson(Wire.StateItem state)
+    {
+        if (!state.Metadata.TryGetValue("contentType", out string? type) || type != "application/json") return false;
+        try
+        {
+            using JsonDocument parsed = JsonDocument.Parse(state.Value.Memory);
+            return Utf8.IsValid(state.Value.Span) ? true : throw StateErrors.Malformed($"the value of '{state.Key}' is not valid UTF-8");
+        }
+        catch (JsonException error)
+        {
+            throw StateErrors.Malformed($"the value of '{state.Key}' is not the JSON that its contentType says: {error.Message}");
+        }
+    }
 
     private static string Concurrency(Wire.StateOptions? options) => options?.Concurrency switch
     {

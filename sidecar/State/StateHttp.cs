@@ -59,7 +59,7 @@ internal sealed class StateHttp(StateStores stores)
     private async Task Save(HttpContext http)
     {
         StateApi store = Store(http);
-        using JsonDocument body = await ReadAsync(http.Request);
+        using JsonDocument body = await http.Request.ReadJsonAsync();
         if (body.RootElement.ValueKind != JsonValueKind.Array) throw StateErrors.Malformed("the body must be an array of states");
 
         Dictionary<string, string> metadata = http.Request.QueryMetadata();
@@ -68,19 +68,6 @@ internal sealed class StateHttp(StateStores stores)
 
         if (operations.Count > 0) await store.SaveAsync(operations, http.RequestAborted);
         http.Response.StatusCode = StatusCodes.Status204NoContent;
-
-        // This route answers a broken body with the parser's own words.
-        static async Task<JsonDocument> ReadAsync(HttpRequest request)
-        {
-            try
-            {
-                return await JsonDocument.ParseAsync(request.Body, cancellationToken: request.HttpContext.RequestAborted);
-            }
-            catch (JsonException error)
-            {
-                throw StateErrors.Malformed(error.Message);
-            }
-        }
     }
 
     private async Task GetBulk(HttpContext http)

@@ -10,10 +10,9 @@ namespace Mesh.Sidecar.State;
 public sealed class StateKeys
 {
     private const string Separator = "||";
-    private readonly string _store;
     private readonly string _prefix;
 
-    private StateKeys(string store, string prefix) => (_store, _prefix) = (store, prefix);
+    private StateKeys(string prefix) => _prefix = prefix;
 
     /// <exception cref="ComponentException">The prefix contains the separator.</exception>
     public static StateKeys From(ComponentDefinition component, SidecarContext context)
@@ -24,7 +23,7 @@ public sealed class StateKeys
         if (strategy.Contains(Separator, StringComparison.Ordinal)) throw component.Invalid("keyPrefix", strategy, "without '||'");
 
         string appId = context.AppId;
-        return new StateKeys(component.Name, strategy switch
+        return new StateKeys(strategy switch
         {
             "none" => "",
             "name" => component.Name + Separator,
@@ -40,6 +39,6 @@ public sealed class StateKeys
     public string Full(string key)
     {
         ArgumentNullException.ThrowIfNull(key);
-        return key.Contains(Separator, StringComparison.Ordinal) ? throw StateErrors.IllegalKey(_store, key) : _prefix + key;
+        return key.Contains(Separator, StringComparison.Ordinal) ? throw StateErrors.IllegalKey(key) : _prefix + key;
     }
 }

@@ -15,6 +15,7 @@ public sealed class StateStores
     public StateStores(SidecarContext context)
     {
         ArgumentNullException.ThrowIfNull(context);
+        AppId = context.AppId;
         foreach (ComponentDefinition definition in context.Components.Where(component => component.Type.StartsWith("state.", StringComparison.Ordinal)))
         {
             try
@@ -33,6 +34,9 @@ public sealed class StateStores
 
         ActorStore = FindActorStore();
     }
+
+    /// <summary>The app that sees them.</summary>
+    public string AppId { get; }
 
     /// <summary>Whether this app sees any state component at all.</summary>
     public bool Any => _components.Count > 0;

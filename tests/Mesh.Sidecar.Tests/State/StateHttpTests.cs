@@ -70,6 +70,9 @@ public sealed class StateHttpTests : IAsyncLifetime
         {
             Assert.Equal((HttpStatusCode.BadRequest, "ERR_STATE_STORE_NOT_FOUND"), (answer.Status, answer.ErrorCode));
             Assert.Equal("state store other is not found", answer.Message);
+            JsonElement detail = answer.Json.GetProperty("details")[0];
+            Assert.Equal(("DAPR_STATE_NOT_FOUND", "testapp"),
+                (detail.GetProperty("reason").GetString(), detail.GetProperty("metadata").GetProperty("appID").GetString()));
         }
     }
 
@@ -93,6 +96,16 @@ public sealed class StateHttpTests : IAsyncLifetime
         Answer answer = await Http.Post(Store, body);
 
         Assert.Equal((HttpStatusCode.BadRequest, "ERR_MALFORMED_REQUEST"), (answer.Status, answer.ErrorCode));
+    }
+
+    [Fact]
+    public async Task A_body_that_is_not_utf8_is_400_malformed()
+    {
+        using var body = new ByteArrayContent([.. "[{\"key\":\"k\",\"value\":\""u8, 0xFF, .. "\"}]"u8]);
+
+        using HttpResponseMessage answer = await Http.PostAsync(new Uri(Store, UriKind.Relative), body);
+
+        Assert.Equal(HttpStatusCode.BadRequest, answer.StatusCode);
     }
 
     [Fact]

@@ -110,6 +110,18 @@ public sealed class StateSdkTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_value_that_says_json_must_be_json()
+    {
+        var json = new Dictionary<string, string> { ["contentType"] = "application/json" };
+
+        await Dapr.SaveByteStateAsync(Store, "k", "{\"a\":1}"u8.ToArray(), metadata: json);
+        var refused = await Assert.ThrowsAsync<DaprException>(() => Dapr.SaveByteStateAsync(Store, "k", new byte[] { 0x22, 0xFF, 0x22 }, metadata: json));
+
+        Assert.Equal("{\"a\":1}"u8.ToArray(), (await Dapr.GetByteStateAsync(Store, "k")).ToArray());
+        Assert.IsType<RpcException>(refused.InnerException);
+    }
+
+    [Fact]
     public async Task A_ttl_comes_back_as_metadata()
     {
         using GrpcChannel channel = GrpcChannel.ForAddress(_sidecar.Main.GrpcEndpoint);
