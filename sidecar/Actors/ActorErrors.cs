@@ -6,6 +6,8 @@ namespace Mesh.Sidecar.Actors;
 /// <summary>Failures of the actors API, with Dapr's codes and words.</summary>
 internal static class ActorErrors
 {
+    public const string ClosedCode = "ERR_ACTOR_RUNTIME_CLOSED";
+
     public static DaprApiException BadRequest(string reason) =>
         new(StatusCodes.Status400BadRequest, "ERR_BAD_REQUEST", $"invalid request: {reason}", StatusCode.InvalidArgument);
 
@@ -44,7 +46,7 @@ internal static class ActorErrors
     public static DaprApiException TimerCreate(string reason) => Internal("ERR_ACTOR_TIMER_CREATE", $"error creating actor timer: {reason}");
 
     public static DaprApiException Closed() =>
-        new(StatusCodes.Status503ServiceUnavailable, "ERR_ACTOR_RUNTIME_CLOSED", "actor runtime is closed", StatusCode.Unavailable);
+        new(StatusCodes.Status503ServiceUnavailable, ClosedCode, "actor runtime is closed", StatusCode.Unavailable);
 
     public static DaprApiException NoStateStore() => Internal(
         "ERR_ACTOR_RUNTIME_NOT_FOUND",

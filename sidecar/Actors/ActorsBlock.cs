@@ -107,9 +107,9 @@ internal sealed class ActorsBlock : IBuildingBlock
         if (_host is null) return;
 
         _directory.Remove(_host);
-        await _host.DisposeAsync();
-        if (_reminders is not null) await _reminders.DisposeAsync();
+        if (_reminders is not null) await _reminders.DisposeAsync(); // before the host, which then still lets their turns end
         await _timers!.DisposeAsync();
+        await _host.DisposeAsync();
     }
 
     private Task WhenUp(CancellationToken cancellation)

@@ -49,6 +49,10 @@ internal static class ReminderCalls
         {
             return (FiringOutcome.NotActive, failure.Message);
         }
+        catch (DaprApiException failure) when (failure.ErrorCode == ActorErrors.ClosedCode)
+        {
+            return (FiringOutcome.Unreachable, failure.Message); // its turn was cut, or never came: not a failure of the method
+        }
         catch (DaprApiException failure)
         {
             return (FiringOutcome.Failed, failure.Message);

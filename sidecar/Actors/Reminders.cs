@@ -12,6 +12,7 @@ internal sealed class Reminders : IAsyncDisposable
     private const int RetriesMax = 3;
     private static readonly TimeSpan RetryPause = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan LossPauseMax = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan ShutdownMax = TimeSpan.FromSeconds(5);
     private readonly ActorHost _host;
     private readonly ReminderStore _store;
     private readonly ActorMetrics _metrics;
@@ -20,7 +21,8 @@ internal sealed class Reminders : IAsyncDisposable
     private readonly Agenda<ReminderKey> _agenda;
     private readonly HashSet<string> _loadedTypes = new(StringComparer.Ordinal);
     private readonly SemaphoreSlim[] _writing = [.. Enumerable.Range(0, 64).Select(_ => new SemaphoreSlim(1))];
-    private readonly CancellationTokenSource _stopping = new();
+    private readonly CancellationTokenSource _taking = new(); // cancelled: no more are fired
+    private readonly CancellationTokenSource _stopping = new(); // cancelled: those in their calls are let go
     private Task _firing = Task.CompletedTask;
 
     public Reminders(ActorHost host, ReminderStore store, ActorMetrics metrics, TimeProvider clock, ILogger logger)
@@ -57,7 +59,7 @@ internal sealed class Reminders : IAsyncDisposable
     }
 
     /// <summary>Starts firing. Nothing fires while <paramref name="isUp"/> waits.</summary>
-    public void Run(Func<CancellationToken, Task> isUp) => _firing = FiringLoop.RunAsync(_agenda, isUp, TryFireAsync, _stopping.Token);
+    public void Run(Func<CancellationToken, Task> isUp) => _firing = FiringLoop.RunAsync(_agenda, isUp, TryFireAsync, _taking.Token);
 
     /// <exception cref="DaprApiException">The request is malformed, the reminder exists and must not be overwritten, or the store failed.</exception>
     public async Task CreateAsync(ReminderKey key, ReminderRequest request, CancellationToken cancellation)
@@ -127,8 +129,11 @@ internal sealed class Reminders : IAsyncDisposable
         }
     }
 
+    /// <summary>Fires no more, and lets those in their calls end and be stored; what is not done in five seconds fires again after the next start.</summary>
     public async ValueTask DisposeAsync()
     {
+        await _taking.CancelAsync();
+        await _firing.WaitAsync(ShutdownMax, _clock).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         await _stopping.CancelAsync();
         await _firing.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         _agenda.Dispose();

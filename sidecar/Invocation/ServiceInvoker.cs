@@ -17,10 +17,8 @@ internal sealed class ServiceInvoker(SidecarContext context, ILogger logger)
     {
         string appId = AppIdOf(targetId);
         AppChannel app = Find(targetId, appId);
-        if (request.Headers.NonValidated.TryGetValues("Forwarded", out var hops) && hops.Count >= HopsMax)
-        {
-            throw InvocationErrors.Failed(targetId, $"the request has passed {hops.Count} sidecars, it goes in circles");
-        }
+        int hops = Hops(request);
+        if (hops >= HopsMax) throw InvocationErrors.Failed(targetId, $"the request has passed {hops} sidecars, it goes in circles");
 
         CallerIdentity.Stamp(request, _namespace, context.AppId, appId);
         try
@@ -46,6 +44,10 @@ internal sealed class ServiceInvoker(SidecarContext context, ILogger logger)
 
         return null;
     }
+
+    // One Forwarded header or several, each with one entry or several: clients and proxies join them as they like.
+    private static int Hops(HttpRequestMessage request) =>
+        request.Headers.NonValidated.TryGetValues("Forwarded", out var values) ? values.Sum(value => 1 + value.AsSpan().Count(',')) : 0;
 
     /// <summary><c>app</c> or <c>app.namespace</c>.</summary>
     private string AppIdOf(string targetId)

@@ -80,6 +80,52 @@ public sealed class ReminderTests
         Assert.Equal(0, _app.Count("later"));
     }
 
+    [OwnSidecarFact] // a real daprd keeps them in its scheduler, a process of its own
+    public async Task It_survives_kill_9_of_the_sidecar_right_after_it_was_acknowledged()
+    {
+        using var folder = new TempFolder();
+        Write(folder, SidecarHarness.SqliteState);
+        await using TestApp app = await TestApp.StartAsync(_app.Map);
+        await using (SidecarProcess first = await SidecarProcess.StartAsync(SidecarProcess.OwnExecutable, "shop", folder.Path, app.Port))
+        {
+            using HttpResponseMessage created = await first.Http.RemindAsync("Cart/7", "wake", """{"dueTime":"1s","data":"x"}""");
+            await first.KillAsync();
+            Assert.Equal(HttpStatusCode.NoContent, created.StatusCode);
+        }
+
+        await using SidecarProcess second = await SidecarProcess.StartAsync(SidecarProcess.OwnExecutable, "shop", folder.Path, app.Port);
+        await Waiting.UntilAsync(() => _app.Count(Fired) == 1, "the reminder fired");
+
+        Assert.Contains("\"data\":\"x\"", _app.Calls.Single(call => call.Path == Fired).Body, StringComparison.Ordinal);
+    }
+
+    [OwnSidecarFact]
+    public async Task One_that_is_in_its_call_when_the_sidecar_stops_is_stored_before_it_does()
+    {
+        var inside = new TaskCompletionSource();
+        var goOn = new TaskCompletionSource();
+        _app.Answer = async (_, _) =>
+        {
+            inside.TrySetResult();
+            await goOn.Task;
+        };
+        using var folder = new TempFolder();
+        Write(folder, SidecarHarness.SqliteState);
+        await using TestApp app = await TestApp.StartAsync(_app.Map);
+        EmbeddedSidecar first = await EmbeddedSidecar.StartAsync("shop", folder.Path, app.Port, clock: _clock);
+        await first.Http.RemindAsync("Cart/7", "wake", """{"dueTime":"0s"}""");
+        await inside.Task.InTime();
+
+        Task stopping = first.DisposeAsync().AsTask();
+        goOn.SetResult();
+        await stopping.InTime();
+        await using EmbeddedSidecar second = await EmbeddedSidecar.StartAsync("shop", folder.Path, app.Port, clock: _clock);
+        using HttpResponseMessage gone = await second.Http.GetAsync("v1.0/actors/Cart/7/reminders/wake");
+
+        Assert.Equal(HttpStatusCode.NotFound, gone.StatusCode);
+        Assert.Equal(1, _app.Count(Fired));
+    }
+
     [OwnSidecarFact]
     public async Task Putting_it_again_replaces_it_unless_asked_not_to()
     {

@@ -199,6 +199,38 @@ public sealed class InvocationTests
     }
 
     [Fact]
+    public async Task A_request_that_goes_in_circles_is_stopped()
+    {
+        await using SidecarHarness caller = await SidecarHarness.StartAsync(appId: "caller");
+        await caller.AddAsync("echo", app => app.Map("/{**path}", async context =>
+        {
+            using var again = new HttpRequestMessage(HttpMethod.Get, "v1.0/invoke/echo/method/x");
+            foreach (string? hop in context.Request.Headers["Forwarded"]) again.Headers.TryAddWithoutValidation("Forwarded", hop);
+            using HttpResponseMessage next = await caller.Http.SendAsync(again);
+            context.Response.StatusCode = (int)next.StatusCode;
+            await context.Response.WriteAsync(await next.Content.ReadAsStringAsync());
+        }));
+
+        using HttpResponseMessage response = await caller.Http.GetAsync("v1.0/invoke/echo/method/x").InTime();
+
+        Assert.Equal(HttpStatusCode.InternalServerError, response.StatusCode);
+        Assert.Contains("circles", await response.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+    }
+
+    [OwnSidecarFact] // tokens come by environment variables with a real daprd
+    public async Task The_callee_gets_its_own_token_and_never_the_caller_s()
+    {
+        await using SidecarHarness caller = await SidecarHarness.StartAsync(appId: "caller", configure: options => options with { ApiToken = "for-sidecar" });
+        await caller.AddAsync("echo", EchoApp.Map, configure: options => options with { AppApiToken = "for-app" });
+        using var request = new HttpRequestMessage(HttpMethod.Get, "v1.0/invoke/echo/method/x");
+        request.Headers.Add("dapr-api-token", "for-sidecar");
+
+        using HttpResponseMessage response = await caller.Http.SendAsync(request);
+
+        Assert.Equal("for-app", response.Header("Seen-dapr-api-token"));
+    }
+
+    [Fact]
     public async Task An_answer_streams_while_it_is_still_being_made()
     {
         var goOn = new TaskCompletionSource();
