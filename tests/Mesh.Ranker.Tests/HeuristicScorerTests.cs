@@ -40,6 +40,21 @@ public sealed class HeuristicScorerTests
     }
 
     [Fact]
+    public async Task A_block_makes_every_positive_action_less_likely_and_every_negative_one_more()
+    {
+        ScoreRequest request = ScoreRequests.OneAction("block_author", "a", "none-of-these");
+        foreach (Candidate candidate in request.Candidates) candidate.DurationMs = 1;
+
+        float[] p = await Scorer.PredictAsync(request, CancellationToken.None);
+
+        for (int action = 0; action < 14; action++)
+        {
+            int direction = ActionTaxonomy.Default.IsNegative(action) ? 1 : -1;
+            Assert.True(p[action].CompareTo(p[14 + action]) == direction, $"{ActionTaxonomy.Default.NameOf(action)}: {p[action]} against {p[14 + action]}");
+        }
+    }
+
+    [Fact]
     public async Task Two_users_with_different_histories_get_different_rankings()
     {
         ScoreRequest likesA = ScoreRequests.Request(seed: 8, 100), likesB = likesA.Clone();
