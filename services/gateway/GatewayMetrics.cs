@@ -21,18 +21,29 @@ internal sealed class GatewayMetrics
     public GatewayMetrics(IMeterFactory meters)
     {
         Meter meter = meters.Create("Mesh.Gateway");
-        _feedDuration = meter.CreateHistogram<double>("mesh.gateway.feed.duration", unit: "s", description: "Time of the pipeline for one feed page.");
+        _feedDuration = meter.CreateHistogram<double>(
+            "mesh.gateway.feed.duration", unit: "s", description: "Time of the pipeline for one feed page.");
         _feedItems = meter.CreateHistogram<long>("mesh.gateway.feed.items", unit: "{item}", description: "Items of a served page.");
-        _feeds = meter.CreateCounter<long>("mesh.gateway.feed.requests", unit: "{request}", description: "Feed pages, by outcome: full, degraded, empty, failed.");
-        _stageDuration = meter.CreateHistogram<double>("mesh.gateway.stage.duration", unit: "s", description: "Time of one stage, by stage.");
-        _candidatesIn = meter.CreateCounter<long>("mesh.gateway.stage.candidates_in", unit: "{candidate}", description: "Candidates that entered a stage.");
-        _candidatesOut = meter.CreateCounter<long>("mesh.gateway.stage.candidates_out", unit: "{candidate}", description: "Candidates that left a stage.");
-        _removed = meter.CreateCounter<long>("mesh.gateway.filter.removed", unit: "{candidate}", description: "Candidates removed, by filter.");
-        _servedWithout = meter.CreateCounter<long>("mesh.gateway.stage.served_without", unit: "{request}", description: "Pages served without a stage, by stage and reason: late, failed.");
-        _rowsAccepted = meter.CreateCounter<long>("mesh.gateway.rows.accepted", unit: "{row}", description: "Rows that the broker holds, by topic.");
-        _rowsRejected = meter.CreateCounter<long>("mesh.gateway.rows.rejected", unit: "{row}", description: "Rows not taken, by topic and by whose fault: caller, broker.");
-        _sideEffectsDropped = meter.CreateCounter<long>("mesh.gateway.side_effects.dropped", unit: "{page}", description: "Pages whose side effects a full queue dropped.");
-        _sideEffectsFailed = meter.CreateCounter<long>("mesh.gateway.side_effects.failed", unit: "{page}", description: "Side effects that failed, by stage.");
+        _feeds = meter.CreateCounter<long>(
+            "mesh.gateway.feed.requests", unit: "{request}", description: "Feed pages, by outcome: full, degraded, empty, failed.");
+        _stageDuration = meter.CreateHistogram<double>(
+            "mesh.gateway.stage.duration", unit: "s", description: "Time of one stage, by stage.");
+        _candidatesIn = meter.CreateCounter<long>(
+            "mesh.gateway.stage.candidates_in", unit: "{candidate}", description: "Candidates that entered a stage.");
+        _candidatesOut = meter.CreateCounter<long>(
+            "mesh.gateway.stage.candidates_out", unit: "{candidate}", description: "Candidates that left a stage.");
+        _removed = meter.CreateCounter<long>(
+            "mesh.gateway.filter.removed", unit: "{candidate}", description: "Candidates removed, by filter.");
+        _servedWithout = meter.CreateCounter<long>(
+            "mesh.gateway.stage.served_without", unit: "{request}", description: "Pages served without a stage, by stage and reason: late, failed.");
+        _rowsAccepted = meter.CreateCounter<long>(
+            "mesh.gateway.rows.accepted", unit: "{row}", description: "Rows that the broker holds, by topic.");
+        _rowsRejected = meter.CreateCounter<long>(
+            "mesh.gateway.rows.rejected", unit: "{row}", description: "Rows not taken, by topic and by whose fault: caller, broker.");
+        _sideEffectsDropped = meter.CreateCounter<long>(
+            "mesh.gateway.side_effects.dropped", unit: "{page}", description: "Pages whose side effects a full queue dropped.");
+        _sideEffectsFailed = meter.CreateCounter<long>(
+            "mesh.gateway.side_effects.failed", unit: "{page}", description: "Side effects that failed, by stage.");
     }
 
     public void FeedServed(string outcome, int items, TimeSpan elapsed)
@@ -67,7 +78,8 @@ internal sealed class GatewayMetrics
 
     public void RowsRejected(string topic, string fault, int count)
     {
-        if (count > 0) _rowsRejected.Add(count, new KeyValuePair<string, object?>("topic", topic), new KeyValuePair<string, object?>("fault", fault));
+        if (count > 0)
+            _rowsRejected.Add(count, new KeyValuePair<string, object?>("topic", topic), new KeyValuePair<string, object?>("fault", fault));
     }
 
     public void SideEffectsDropped() => _sideEffectsDropped.Add(1);

@@ -78,7 +78,8 @@ internal sealed class GatewayOptionsRules : IValidateOptions<GatewayOptions>
         var faults = new List<string>();
         for (int i = 0; i < options.ApiKeys.Count; i++)
         {
-            if (options.ApiKeys[i].Length < 16) faults.Add($"Gateway:ApiKeys:{i} has {options.ApiKeys[i].Length} characters; a key needs at least 16.");
+            if (options.ApiKeys[i].Length < 16)
+                faults.Add($"Gateway:ApiKeys:{i} has {options.ApiKeys[i].Length} characters; a key needs at least 16.");
         }
 
         foreach (FlagOptions flag in options.Flags) Check(flag, faults);
@@ -94,7 +95,8 @@ internal sealed class GatewayOptionsRules : IValidateOptions<GatewayOptions>
     {
         if (string.IsNullOrWhiteSpace(flag.Name)) faults.Add("Gateway:Flags holds a flag without a name.");
         if (flag.Arms.Any(arm => string.IsNullOrWhiteSpace(arm.Name))) faults.Add($"Flag '{flag.Name}' holds an arm without a name.");
-        if (flag.Arms.Any(arm => arm.Percent is not (>= 0 and <= 100))) faults.Add($"Flag '{flag.Name}' holds an arm whose share is not 0-100 percent.");
+        if (flag.Arms.Any(arm => arm.Percent is not (>= 0 and <= 100)))
+            faults.Add($"Flag '{flag.Name}' holds an arm whose share is not 0-100 percent.");
         double sum = flag.Arms.Sum(arm => arm.Percent);
         if (Math.Abs(sum - 100) > 0.001) faults.Add($"The arms of flag '{flag.Name}' add up to {sum} percent; they must add up to 100.");
     }

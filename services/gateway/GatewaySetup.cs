@@ -28,7 +28,8 @@ internal static class GatewaySetup
 
     public static void AddGateway(this WebApplicationBuilder builder)
     {
-        if (string.IsNullOrEmpty(builder.Configuration["urls"]) && string.IsNullOrEmpty(builder.Configuration["http_ports"])) builder.Configuration["urls"] = DefaultUrl;
+        if (string.IsNullOrEmpty(builder.Configuration["urls"]) && string.IsNullOrEmpty(builder.Configuration["http_ports"]))
+            builder.Configuration["urls"] = DefaultUrl;
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Limits.MaxRequestLineSize = RequestLineBytesMax);
 
         // Readiness is polled: what it says is in the answer, not in the log of every poll.
@@ -59,7 +60,8 @@ internal static class GatewaySetup
         services.AddSingleton<SystemStatus>();
 
         services.AddSingleton<IProblemDetailsWriter, ProblemWriter>();
-        services.AddProblemDetails(problems => problems.CustomizeProblemDetails = context => ProblemWriter.Describe(context.HttpContext, context.ProblemDetails));
+        services.AddProblemDetails(
+            problems => problems.CustomizeProblemDetails = context => ProblemWriter.Describe(context.HttpContext, context.ProblemDetails));
         services.AddExceptionHandler<ExceptionProblems>();
         services.AddRateLimiter();
         services.AddSingleton<IConfigureOptions<RateLimiterOptions>, RateLimits>();
@@ -79,7 +81,8 @@ internal static class GatewaySetup
     {
         // The pipeline file is read before the first request: a gateway with a faulty one does not start.
         PipelinePlan plan = app.Services.GetRequiredService<PipelinePlan>();
-        Log.PipelineLoaded(app.Logger, app.Services.GetRequiredService<IOptions<GatewayOptions>>().Value.PipelineFile, string.Join(" > ", plan.StageNames));
+        Log.PipelineLoaded(
+            app.Logger, app.Services.GetRequiredService<IOptions<GatewayOptions>>().Value.PipelineFile, string.Join(" > ", plan.StageNames));
 
         app.UseMiddleware<ApiKeys>();
         app.UseRateLimiter();

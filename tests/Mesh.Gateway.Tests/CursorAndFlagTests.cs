@@ -62,7 +62,8 @@ public sealed class CursorAndFlagTests
     [Fact]
     public void Buckets_are_the_same_on_every_machine_and_every_day()
     {
-        Assert.Equal([7162, 4452, 1377], new[] { ("ranker", "user-1"), ("ranker", "user-2"), ("other", "user-1") }.Select(pair => FeatureFlags.Bucket(pair.Item1, pair.Item2)));
+        Assert.Equal(
+            [7162, 4452, 1377], new[] { ("ranker", "user-1"), ("ranker", "user-2"), ("other", "user-1") }.Select(pair => FeatureFlags.Bucket(pair.Item1, pair.Item2)));
     }
 
     [Fact]
@@ -86,7 +87,8 @@ public sealed class CursorAndFlagTests
     [Fact]
     public void Raising_a_share_moves_no_user_out_of_the_arm_that_grew()
     {
-        static FeatureFlags With(double percent) => new(Options.Create(new GatewayOptions { Flags = [Flag("ranker", ("transformer", percent), ("heuristic", 100 - percent))] }));
+        static FeatureFlags With(double percent) =>
+            new(Options.Create(new GatewayOptions { Flags = [Flag("ranker", ("transformer", percent), ("heuristic", 100 - percent))] }));
         FeatureFlags before = With(5), after = With(20);
 
         IEnumerable<string> moved = Enumerable.Range(0, 5_000).Select(i => $"user-{i}")

@@ -22,8 +22,11 @@ public sealed class EdgeHttpTests
             ["gateway", "sequence-store", "retrieval", "ranker", "index-updater"], body!["services"]!.AsArray().Select(service => service!["appId"]!.GetValue<string>()));
         Assert.All(body["services"]!.AsArray(), service => Assert.Equal("up", service!["status"]!.GetValue<string>()));
         Assert.Equal("1.2.3", body["services"]![1]!["version"]!.GetValue<string>());
-        Assert.Equal((12, 40, 43), (body["index"]!["items"]!.GetValue<int>(), body["index"]!["sequence"]!.GetValue<int>(), body["index"]!["headSequence"]!.GetValue<int>()));
-        Assert.Equal((3, 321, 55), (body["eventLag"]!["deltas"]!.GetValue<int>(), body["eventLag"]!["retrievableMs"]!.GetValue<int>(), body["eventLag"]!["updaterMs"]!.GetValue<int>()));
+        Assert.Equal(
+            (12, 40, 43), (body["index"]!["items"]!.GetValue<int>(), body["index"]!["sequence"]!.GetValue<int>(), body["index"]!["headSequence"]!.GetValue<int>()));
+        Assert.Equal(
+            (3, 321, 55), (body["eventLag"]!["deltas"]!.GetValue<int>(), body["eventLag"]!["retrievableMs"]!.GetValue<int>(), body["eventLag"]!["updaterMs"]!.GetValue<int>()));
+        Assert.Equal(77, body["eventLag"]!["sequenceStoreMs"]!.GetValue<int>());
         Assert.Equal("heuristic-1", body["modelVersion"]!.GetValue<string>());
         Assert.Contains("author-diversity", body["pipeline"]!.AsArray().Select(stage => stage!.GetValue<string>()));
     }
@@ -82,13 +85,16 @@ public sealed class EdgeHttpTests
                 "PUT /v1/users/{userId}/mutes/{authorId}",
             ],
             operations);
-        Assert.All(document["paths"]!.AsObject().SelectMany(path => path.Value!.AsObject()), operation => Assert.False(string.IsNullOrEmpty(operation.Value!["summary"]?.GetValue<string>())));
+        Assert.All(
+            document["paths"]!.AsObject().SelectMany(path => path.Value!.AsObject()), operation => Assert.False(string.IsNullOrEmpty(operation.Value!["summary"]?.GetValue<string>())));
 
         JsonNode post = document["paths"]!["/v1/events"]!["post"]!;
-        Assert.Equal("like", post["requestBody"]!["content"]!["application/json"]!["example"]!["events"]![0]!["action"]!.GetValue<string>());
+        Assert.Equal(
+            "like", post["requestBody"]!["content"]!["application/json"]!["example"]!["events"]![0]!["action"]!.GetValue<string>());
         Assert.Equal(1, post["responses"]!["202"]!["content"]!["application/json"]!["example"]!["accepted"]!.GetValue<int>());
         Assert.Contains("application/problem+json", post["responses"]!["400"]!["content"]!.AsObject().Select(content => content.Key));
-        JsonNode limit = document["paths"]!["/v1/users/{userId}/feed"]!["get"]!["parameters"]!.AsArray().Single(parameter => parameter!["name"]!.GetValue<string>() == "limit")!;
+        JsonNode limit = document["paths"]!["/v1/users/{userId}/feed"]!["get"]!["parameters"]!.AsArray().Single(
+            parameter => parameter!["name"]!.GetValue<string>() == "limit")!;
         Assert.Equal("integer", limit["schema"]!["type"]!.GetValue<string>());
     }
 
@@ -105,7 +111,8 @@ public sealed class EdgeHttpTests
         app.Client.DefaultRequestHeaders.Add("X-Api-Key", Key);
         (HttpStatusCode with, _, _) = await app.GetAsync("/v1/users/u/feed");
 
-        Assert.Equal([HttpStatusCode.Unauthorized, HttpStatusCode.Unauthorized, HttpStatusCode.OK, HttpStatusCode.OK], [without, wrong, health, with]);
+        Assert.Equal(
+            [HttpStatusCode.Unauthorized, HttpStatusCode.Unauthorized, HttpStatusCode.OK, HttpStatusCode.OK], [without, wrong, health, with]);
         WriteHttpTests.AssertProblem(response, problem, 401);
         Assert.Contains("X-Api-Key", problem!["detail"]!.GetValue<string>());
     }
@@ -142,7 +149,8 @@ public sealed class EdgeHttpTests
     public async Task A_stage_that_must_not_fail_makes_the_feed_a_503_problem()
     {
         string yaml = Path.Combine(Path.GetTempPath(), $"pipeline-{Guid.NewGuid():N}.yaml");
-        await File.WriteAllTextAsync(yaml, "sources: [ { name: retrieval, timeout_ms: 500, on_failure: fail_request } ]\nselector: [ { name: top, timeout_ms: 50 } ]\n");
+        await File.WriteAllTextAsync(
+            yaml, "sources: [ { name: retrieval, timeout_ms: 500, on_failure: fail_request } ]\nselector: [ { name: top, timeout_ms: 50 } ]\n");
         try
         {
             await using var app = new GatewayApp(("Gateway:PipelineFile", yaml));

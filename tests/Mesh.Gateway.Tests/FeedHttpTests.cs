@@ -82,12 +82,14 @@ public sealed class FeedHttpTests
         string cursor = body!["nextCursor"]!.GetValue<string>();
 
         (HttpStatusCode other, JsonNode? otherBody, _) = await app.GetAsync($"/v1/users/v/feed?cursor={cursor}");
-        (HttpStatusCode damaged, JsonNode? damagedBody, _) = await app.GetAsync($"/v1/users/u/feed?cursor={cursor[..^3]}AAA&limit=0&explain=maybe");
+        (HttpStatusCode damaged, JsonNode? damagedBody, _) = await app.GetAsync(
+            $"/v1/users/u/feed?cursor={cursor[..^3]}AAA&limit=0&explain=maybe");
 
         Assert.Equal(HttpStatusCode.BadRequest, other);
         Assert.Contains("another user", otherBody!["errors"]!["cursor"]![0]!.GetValue<string>());
         Assert.Equal(HttpStatusCode.BadRequest, damaged);
-        Assert.Equal(["cursor", "explain", "limit"], damagedBody!["errors"]!.AsObject().Select(pair => pair.Key).Order(StringComparer.Ordinal));
+        Assert.Equal(
+            ["cursor", "explain", "limit"], damagedBody!["errors"]!.AsObject().Select(pair => pair.Key).Order(StringComparer.Ordinal));
     }
 
     [Fact]
@@ -96,7 +98,8 @@ public sealed class FeedHttpTests
         await using var app = Filled(5);
 
         (_, JsonNode? body, _) = await app.GetAsync("/v1/users/u/feed?excludeIds=item-0,item-3");
-        (HttpStatusCode status, JsonNode? problem, _) = await app.GetAsync($"/v1/users/u/feed?excludeIds={string.Join(',', Enumerable.Range(0, 1001).Select(i => $"i{i}"))}");
+        (HttpStatusCode status, JsonNode? problem, _) = await app.GetAsync(
+            $"/v1/users/u/feed?excludeIds={string.Join(',', Enumerable.Range(0, 1001).Select(i => $"i{i}"))}");
 
         Assert.Equal(["item-1", "item-2", "item-4"], body!["items"]!.AsArray().Select(item => item!["itemId"]!.GetValue<string>()));
         Assert.Equal(HttpStatusCode.BadRequest, status);
@@ -114,10 +117,12 @@ public sealed class FeedHttpTests
         Assert.True(await app.Services.RequestLogged.WaitAsync(TimeSpan.FromSeconds(20)));
 
         Impressions impressions = Assert.Single(app.Topics.On<Impressions>(Topics.Impressions));
-        Assert.Equal((requestId, requestId, "u", "home"), (impressions.EventId, impressions.RequestId, impressions.UserId, impressions.Surface));
+        Assert.Equal(
+            (requestId, requestId, "u", "home"), (impressions.EventId, impressions.RequestId, impressions.UserId, impressions.Surface));
         Assert.Equal(body["items"]!.AsArray().Select(item => item!["itemId"]!.GetValue<string>()), impressions.ItemIds);
         RequestLogEntry entry = Assert.Single(app.Services.RequestLog);
-        Assert.Equal((requestId, 17L, "heuristic-1", "snap-1"), (entry.RequestId, entry.SequenceVersion, entry.ModelVersion, entry.IndexVersion));
+        Assert.Equal(
+            (requestId, 17L, "heuristic-1", "snap-1"), (entry.RequestId, entry.SequenceVersion, entry.ModelVersion, entry.IndexVersion));
         Assert.Equal("heuristic", entry.Arms["ranker"]);
         Assert.Equal(8, entry.Candidates.Count);
         Assert.Equal([true, true, true, false], entry.Candidates.Take(4).Select(candidate => candidate.Served));
@@ -166,7 +171,8 @@ public sealed class FeedHttpTests
         (HttpStatusCode status, JsonNode? body, _) = await app.GetAsync("/v1/users/u/feed");
 
         Assert.Equal(HttpStatusCode.OK, status);
-        Assert.Equal(["item-2", "item-3", "item-4", "item-5"], body!["items"]!.AsArray().Select(item => item!["itemId"]!.GetValue<string>()));
+        Assert.Equal(
+            ["item-2", "item-3", "item-4", "item-5"], body!["items"]!.AsArray().Select(item => item!["itemId"]!.GetValue<string>()));
         Assert.Equal(["remembered-trending"], body["items"]![0]!["sources"]!.AsArray().Select(source => source!.GetValue<string>()));
         Assert.Contains(body["degraded"]!.AsArray(), entry => entry!["stage"]!.GetValue<string>() == "retrieval");
         Assert.Equal("snap-1", body["indexVersion"]!.GetValue<string>());

@@ -47,7 +47,8 @@ public sealed class FilterTests
         Candidate item = FakeServices.Item("i", "a");
         item.Tags.Add("Spoiler-Alert");
 
-        Partition partition = await new MutedWordsFilter().FilterAsync(Query(profile: new SocialProfile { MutedWords = { "spoiler" } }), [new FeedCandidate(item)], default);
+        Partition partition = await new MutedWordsFilter().FilterAsync(
+            Query(profile: new SocialProfile { MutedWords = { "spoiler" } }), [new FeedCandidate(item)], default);
 
         Assert.Single(partition.Removed);
     }
@@ -64,7 +65,8 @@ public sealed class FilterTests
         FeedQuery query = Query(profile: new SocialProfile { Blocks = { "listed" } }, ("bad-item", "block_author"), ("fine-item", "like"));
         query.History = [new HistoryItem { ItemId = "bad-item", AuthorId = "answered" }, new HistoryItem { ItemId = "fine-item", AuthorId = "liked" }];
 
-        Partition partition = await new BlockedAuthorsFilter().FilterAsync(query, Items(("1", "listed"), ("2", "answered"), ("3", "liked")), default);
+        Partition partition = await new BlockedAuthorsFilter().FilterAsync(
+            query, Items(("1", "listed"), ("2", "answered"), ("3", "liked")), default);
 
         Assert.Equal(["1", "2"], Ids(partition.Removed));
         Assert.Equal(["3"], Ids(partition.Kept));
@@ -75,7 +77,8 @@ public sealed class FilterTests
     {
         FeedQuery query = Query(null, ("a", "not_interested"), ("b", "report"), ("c", "like"));
 
-        Partition partition = await new NotInterestedFilter().FilterAsync(query, Items(("a", "x"), ("b", "x"), ("c", "x"), ("d", "x")), default);
+        Partition partition = await new NotInterestedFilter().FilterAsync(
+            query, Items(("a", "x"), ("b", "x"), ("c", "x"), ("d", "x")), default);
 
         Assert.Equal(["a", "b"], Ids(partition.Removed));
     }
@@ -87,7 +90,8 @@ public sealed class FilterTests
         query.Context.Engaged.Add(ItemHash.Compute("long-ago"));
         query = Copy(query, new HashSet<string> { "excluded" });
 
-        Partition partition = await new SeenFilter().FilterAsync(query, Items(("in-sequence", "x"), ("only-shown", "x"), ("long-ago", "x"), ("excluded", "x"), ("new", "x")), default);
+        Partition partition = await new SeenFilter().FilterAsync(
+            query, Items(("in-sequence", "x"), ("only-shown", "x"), ("long-ago", "x"), ("excluded", "x"), ("new", "x")), default);
 
         Assert.Equal(["only-shown", "new"], Ids(partition.Kept));
     }
@@ -163,7 +167,8 @@ public sealed class FilterTests
         Candidate item = FakeServices.Item("i", "a");
         item.Eligibility.Safety = "sensitive";
 
-        Assert.Single((await new EligibilityFilter(Params(("safety_max", "safe"))).FilterAsync(Query(), [new FeedCandidate(item)], default)).Removed);
+        Assert.Single(
+            (await new EligibilityFilter(Params(("safety_max", "safe"))).FilterAsync(Query(), [new FeedCandidate(item)], default)).Removed);
     }
 
     internal static StageParams Params(params (string Name, string Value)[] values) =>
@@ -186,7 +191,8 @@ public sealed class FilterTests
     private static FeedQuery Copy(FeedQuery query, IReadOnlySet<string> excluded) =>
         new() { RequestId = query.RequestId, UserId = query.UserId, NowMs = query.NowMs, Limit = query.Limit, Context = query.Context, ExcludeIds = excluded };
 
-    private static FeedCandidate[] Items(params (string ItemId, string AuthorId)[] items) => [.. items.Select(item => new FeedCandidate(FakeServices.Item(item.ItemId, item.AuthorId)))];
+    private static FeedCandidate[] Items(params (string ItemId, string AuthorId)[] items) =>
+        [.. items.Select(item => new FeedCandidate(FakeServices.Item(item.ItemId, item.AuthorId)))];
 
     private static IEnumerable<string> Ids(IEnumerable<FeedCandidate> candidates) => candidates.Select(candidate => candidate.ItemId);
 }

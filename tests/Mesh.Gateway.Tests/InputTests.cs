@@ -55,7 +55,8 @@ public sealed class InputTests
     [InlineData("$", "null", "The row is null")]
     public void An_item_row_at_fault_names_the_field_the_value_and_the_rule(string field, string json, string fragment)
     {
-        Assert.Contains(ErrorsOf(json, Items, (JsonElement row, out Faults faults) => ItemInput.Bind(row, null, out faults))[field], message => message.Contains(fragment));
+        Assert.Contains(
+            ErrorsOf(json, Items, (JsonElement row, out Faults faults) => ItemInput.Bind(row, null, out faults))[field], message => message.Contains(fragment));
     }
 
     [Theory]
@@ -73,7 +74,8 @@ public sealed class InputTests
     [InlineData("surface", """{"userId":"u","itemId":"i","action":"like","surface":"a\u0000b"}""", "control character")]
     public void An_event_row_at_fault_names_the_field_the_value_and_the_rule(string field, string json, string fragment)
     {
-        Assert.Contains(ErrorsOf(json, Events, (JsonElement row, out Faults faults) => EventInput.Bind(row, out faults))[field], message => message.Contains(fragment));
+        Assert.Contains(
+            ErrorsOf(json, Events, (JsonElement row, out Faults faults) => EventInput.Bind(row, out faults))[field], message => message.Contains(fragment));
     }
 
     [Theory]
@@ -84,15 +86,18 @@ public sealed class InputTests
     [InlineData("safety", """{"safety":"dangerous"}""", "'dangerous' is not one of")]
     public void An_eligibility_at_fault_names_the_field_the_value_and_the_rule(string field, string json, string fragment)
     {
-        Assert.Contains(ErrorsOf(json, Eligibilities, (JsonElement row, out Faults faults) => EligibilityInput.Bind(row, out faults))[field], message => message.Contains(fragment));
+        Assert.Contains(
+            ErrorsOf(json, Eligibilities, (JsonElement row, out Faults faults) => EligibilityInput.Bind(row, out faults))[field], message => message.Contains(fragment));
     }
 
     [Fact]
     public void Limits_hold_to_the_last_character()
     {
         string id = new('a', 128), text = new('t', 5_000), tag = new('g', 64);
-        string fits = JsonSerializer.Serialize(new { itemId = id, authorId = id, text, tags = Enumerable.Repeat(tag, 32), attributes = Enumerable.Range(0, 32).ToDictionary(i => $"k{i}", _ => new string('v', 256)) });
-        string over = JsonSerializer.Serialize(new { itemId = id + "a", authorId = id, text = text + "t", tags = Enumerable.Repeat(tag, 33), attributes = Enumerable.Range(0, 33).ToDictionary(i => $"k{i}", _ => "v") });
+        string fits = JsonSerializer.Serialize(
+            new { itemId = id, authorId = id, text, tags = Enumerable.Repeat(tag, 32), attributes = Enumerable.Range(0, 32).ToDictionary(i => $"k{i}", _ => new string('v', 256)) });
+        string over = JsonSerializer.Serialize(
+            new { itemId = id + "a", authorId = id, text = text + "t", tags = Enumerable.Repeat(tag, 33), attributes = Enumerable.Range(0, 33).ToDictionary(i => $"k{i}", _ => "v") });
 
         Dictionary<string, string[]> none = ErrorsOf(fits, Items, (JsonElement row, out Faults faults) => ItemInput.Bind(row, null, out faults));
         Dictionary<string, string[]> all = ErrorsOf(over, Items, (JsonElement row, out Faults faults) => ItemInput.Bind(row, null, out faults));
@@ -123,7 +128,8 @@ public sealed class InputTests
     [Fact]
     public void A_row_with_a_thousand_faults_is_described_by_a_few()
     {
-        string json = JsonSerializer.Serialize(new { itemId = "i", authorId = "a", tags = Enumerable.Repeat("", 32), attributes = Enumerable.Range(0, 32).ToDictionary(i => $"{i}", _ => new object()) });
+        string json = JsonSerializer.Serialize(
+            new { itemId = "i", authorId = "a", tags = Enumerable.Repeat("", 32), attributes = Enumerable.Range(0, 32).ToDictionary(i => $"{i}", _ => new object()) });
 
         Dictionary<string, string[]> errors = ErrorsOf(json, Items, (JsonElement row, out Faults faults) => ItemInput.Bind(row, null, out faults));
 
@@ -135,7 +141,8 @@ public sealed class InputTests
     {
         string id = Ulid.NewUlid().ToString();
 
-        Engagement engagement = new EventInput(id.ToLowerInvariant(), "u", "i", "like", null, null, id.ToLowerInvariant(), null).ToEngagement(GatewayApp.Now);
+        Engagement engagement = new EventInput(
+            id.ToLowerInvariant(), "u", "i", "like", null, null, id.ToLowerInvariant(), null).ToEngagement(GatewayApp.Now);
 
         Assert.Equal((id, id), (engagement.EventId, engagement.RequestId));
     }

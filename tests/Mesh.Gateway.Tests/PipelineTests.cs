@@ -28,8 +28,11 @@ public sealed class PipelineTests
         {
             using var bench = new Bench(Bench.ShippedYaml());
             FillAtRandom(bench.Services, random);
-            FeedCursor? cursor = random.Next(2) == 0 ? null : new FeedCursor(Ulid.NewUlid().ToString(), 2, [.. Enumerable.Range(0, 10).Select(i => ItemHash.Compute($"item-{i}"))]);
-            bench.Services.OnRetrieve = _ => new RetrieveResponse { Candidates = { bench.Services.Catalogue }, IndexVersion = "v" }; // exclusions ignored: the filters must do it
+            FeedCursor? cursor = random.Next(2) == 0
+                ? null
+                : new FeedCursor(Ulid.NewUlid().ToString(), 2, [.. Enumerable.Range(0, 10).Select(i => ItemHash.Compute($"item-{i}"))]);
+            bench.Services.OnRetrieve = _ =>
+                new RetrieveResponse { Candidates = { bench.Services.Catalogue }, IndexVersion = "v" }; // exclusions ignored: the filters must do it
 
             FeedSlate slate = await bench.RunAsync(bench.Query(limit: random.Next(1, 40), cursor: cursor));
 
@@ -184,7 +187,8 @@ public sealed class PipelineTests
     public async Task Duplicates_are_merged_into_the_first_with_all_their_sources()
     {
         using var bench = new Bench(Bench.ShippedYaml());
-        bench.Services.OnRetrieve = _ => new RetrieveResponse { Candidates = { FakeServices.Item("a", "x", "in-network"), FakeServices.Item("a", "x", "trending", "in-network") } };
+        bench.Services.OnRetrieve = _ =>
+            new RetrieveResponse { Candidates = { FakeServices.Item("a", "x", "in-network"), FakeServices.Item("a", "x", "trending", "in-network") } };
 
         FeedSlate slate = await bench.RunAsync(bench.Query());
 
@@ -203,7 +207,8 @@ public sealed class PipelineTests
         FeedSlate reversed = await bench.RunAsync(bench.Query());
         bench.Services.OnScore = request => new ScoreResponse { Scores = { FakeServices.Score(request).Scores.Take(1) } };
         FeedSlate tooFew = await bench.RunAsync(bench.Query());
-        bench.Services.OnScore = request => new ScoreResponse { Scores = { request.Candidates.Select(candidate => new CandidateScore { ItemId = candidate.ItemId, Score = float.NaN }) } };
+        bench.Services.OnScore = request =>
+            new ScoreResponse { Scores = { request.Candidates.Select(candidate => new CandidateScore { ItemId = candidate.ItemId, Score = float.NaN }) } };
         FeedSlate noNumbers = await bench.RunAsync(bench.Query());
 
         Assert.Contains("is of item b, not of a", Assert.Single(reversed.Degraded).Reason);
@@ -413,7 +418,8 @@ public sealed class PipelineTests
     {
         using var bench = new Bench(Bench.ShippedYaml());
         bench.Services.Users["u"] = new UserContext { Engaged = { ItemHash.Compute("oldest"), Enumerable.Range(0, 25_000).Select(i => (uint)i) } };
-        bench.Services.OnRetrieve = _ => new RetrieveResponse { Candidates = { FakeServices.Item("oldest", "x"), FakeServices.Item("new", "y") } };
+        bench.Services.OnRetrieve = _ =>
+            new RetrieveResponse { Candidates = { FakeServices.Item("oldest", "x"), FakeServices.Item("new", "y") } };
 
         FeedSlate slate = await bench.RunAsync(bench.Query());
 
@@ -426,7 +432,8 @@ public sealed class PipelineTests
         services.Catalogue.Clear();
         for (int i = 0, count = random.Next(1, 120); i < count; i++)
         {
-            Candidate item = FakeServices.Item($"item-{random.Next(80)}", random.Next(25) is var author && author == 0 ? "" : $"author-{author}", random.Next(2) == 0 ? "trending" : "two-tower");
+            Candidate item = FakeServices.Item(
+                $"item-{random.Next(80)}", random.Next(25) is var author && author == 0 ? "" : $"author-{author}", random.Next(2) == 0 ? "trending" : "two-tower");
             item.Text = random.Next(4) == 0 ? "a cat sat" : "a category";
             item.Eligibility.Hidden = random.Next(10) == 0;
             services.Catalogue.Add(item);

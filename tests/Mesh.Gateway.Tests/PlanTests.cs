@@ -41,7 +41,8 @@ public sealed class PlanTests
             scorers: 5
             """;
 
-        PipelineFileException failure = Assert.Throws<PipelineFileException>(() => Bench.BuildPlan(Yaml, new FakeServices(), new FakeTopics(), TimeProvider.System));
+        PipelineFileException failure = Assert.Throws<PipelineFileException>(
+            () => Bench.BuildPlan(Yaml, new FakeServices(), new FakeTopics(), TimeProvider.System));
 
         string[] fragments =
         [
@@ -61,7 +62,8 @@ public sealed class PlanTests
     [InlineData("a: 1\na: 2", "line")]
     public void Text_that_is_no_pipeline_is_refused(string yaml, string fragment)
     {
-        PipelineFileException failure = Assert.Throws<PipelineFileException>(() => Bench.BuildPlan(yaml, new FakeServices(), new FakeTopics(), TimeProvider.System));
+        PipelineFileException failure = Assert.Throws<PipelineFileException>(
+            () => Bench.BuildPlan(yaml, new FakeServices(), new FakeTopics(), TimeProvider.System));
 
         Assert.Contains(failure.Faults, fault => fault.Contains(fragment));
     }
@@ -75,7 +77,8 @@ public sealed class PlanTests
             selector: [ { name: top, timeout_ms: 50 } ]
             """;
 
-        PipelineFileException failure = Assert.Throws<PipelineFileException>(() => Bench.BuildPlan(Yaml, new FakeServices(), new FakeTopics(), TimeProvider.System));
+        PipelineFileException failure = Assert.Throws<PipelineFileException>(
+            () => Bench.BuildPlan(Yaml, new FakeServices(), new FakeTopics(), TimeProvider.System));
 
         Assert.Contains("needs its own", Assert.Single(failure.Faults));
     }

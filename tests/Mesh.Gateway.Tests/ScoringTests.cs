@@ -34,7 +34,8 @@ public sealed class ScoringTests
     [InlineData(1, 0.7)]
     [InlineData(0, 0)]
     [InlineData(-1, -1.3)]
-    public void An_attenuation_never_lifts_a_score(double score, double expected) => Assert.Equal(expected, Attenuation.Apply(score, 0.7), 12);
+    public void An_attenuation_never_lifts_a_score(double score, double expected) =>
+        Assert.Equal(expected, Attenuation.Apply(score, 0.7), 12);
 
     [Fact]
     public async Task Out_of_network_items_are_attenuated_where_the_user_follows_somebody()
@@ -66,12 +67,14 @@ public sealed class ScoringTests
     [Fact]
     public void Candidates_without_any_score_are_selected_last()
     {
-        Selection selection = new TopSelector(FilterTests.Params()).Select(Query(1), [Scored("none", "a", double.NaN), Scored("bad", "b", -5)]);
+        Selection selection = new TopSelector(FilterTests.Params()).Select(
+            Query(1), [Scored("none", "a", double.NaN), Scored("bad", "b", -5)]);
 
         Assert.Equal("bad", Assert.Single(selection.Selected).ItemId);
     }
 
-    private static FeedCandidate Scored(string itemId, string authorId, double score) => new(FakeServices.Item(itemId, authorId)) { Composite = score };
+    private static FeedCandidate Scored(string itemId, string authorId, double score) =>
+        new(FakeServices.Item(itemId, authorId)) { Composite = score };
 
     private static FeedQuery Query(int limit) => new() { RequestId = "r", UserId = "u", NowMs = 0, Limit = limit };
 }

@@ -86,20 +86,25 @@ public sealed class TelemetryTests
         {
             _listener.InstrumentPublished = (instrument, listener) =>
             {
-                if (instrument.Meter.Name == "Mesh.Gateway" && instrument.Meter.Scope == meters) listener.EnableMeasurementEvents(instrument);
+                if (instrument.Meter.Name == "Mesh.Gateway" && instrument.Meter.Scope == meters)
+                    listener.EnableMeasurementEvents(instrument);
             };
-            _listener.SetMeasurementEventCallback<long>((instrument, value, tags, _) => _measurements.Enqueue((instrument.Name, value, tags.ToArray())));
-            _listener.SetMeasurementEventCallback<double>((instrument, value, tags, _) => _measurements.Enqueue((instrument.Name, value, tags.ToArray())));
+            _listener.SetMeasurementEventCallback<long>(
+                (instrument, value, tags, _) => _measurements.Enqueue((instrument.Name, value, tags.ToArray())));
+            _listener.SetMeasurementEventCallback<double>(
+                (instrument, value, tags, _) => _measurements.Enqueue((instrument.Name, value, tags.ToArray())));
             _listener.Start();
         }
 
-        public double Sum(string instrument, string? tag, string? value) => Matching(instrument, tag, value).Sum(measurement => measurement.Value);
+        public double Sum(string instrument, string? tag, string? value) =>
+            Matching(instrument, tag, value).Sum(measurement => measurement.Value);
 
         public bool Has(string instrument, string tag, string value) => Matching(instrument, tag, value).Any();
 
         public void Dispose() => _listener.Dispose();
 
-        private IEnumerable<(string Instrument, double Value, KeyValuePair<string, object?>[] Tags)> Matching(string instrument, string? tag, string? value) =>
+        private IEnumerable<(
+            string Instrument, double Value, KeyValuePair<string, object?>[] Tags)> Matching(string instrument, string? tag, string? value) =>
             _measurements.Where(measurement => measurement.Instrument == instrument
                 && (tag is null || measurement.Tags.Any(pair => pair.Key == tag && (string?)pair.Value == value)));
     }

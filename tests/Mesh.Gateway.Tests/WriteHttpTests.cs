@@ -25,7 +25,8 @@ public sealed class WriteHttpTests
         Assert.True(MeshId.IsUlid(change.EventId));
         Assert.Equal(GatewayApp.Now.ToUnixTimeMilliseconds(), change.TimeMs);
         Item item = change.Upserted;
-        Assert.Equal(("i-1", "a", "hi", GatewayApp.Now.ToUnixTimeMilliseconds()), (item.ItemId, item.AuthorId, item.Text, item.CreatedAtMs));
+        Assert.Equal(
+            ("i-1", "a", "hi", GatewayApp.Now.ToUnixTimeMilliseconds()), (item.ItemId, item.AuthorId, item.Text, item.CreatedAtMs));
         Assert.Equal(["x", "y"], item.Tags);
         Assert.Equal("5", item.Attributes["n"]);
     }
@@ -80,10 +81,12 @@ public sealed class WriteHttpTests
         Assert.Equal(HttpStatusCode.Accepted, status);
         Assert.Equal(2, body!["accepted"]!.GetValue<int>());
         Assert.Equal([1, 2, 3, 4, 5, 6, 7, 8], body["rejected"]!.AsArray().Select(row => row!["index"]!.GetValue<int>()));
-        Assert.Equal(["action", "time"], body["rejected"]![5]!["errors"]!.AsObject().Select(pair => pair.Key).Order(StringComparer.Ordinal));
+        Assert.Equal(
+            ["action", "time"], body["rejected"]![5]!["errors"]!.AsObject().Select(pair => pair.Key).Order(StringComparer.Ordinal));
         IReadOnlyList<Engagement> published = app.Topics.On<Engagement>(Topics.Engagements);
         Assert.Equal(["like", "impression"], published.Select(engagement => engagement.Action));
-        Assert.Equal((2.5f, "home", GatewayApp.Now.AddHours(-1).ToUnixTimeMilliseconds()), (published[0].Value, published[0].Surface, published[0].TimeMs));
+        Assert.Equal(
+            (2.5f, "home", GatewayApp.Now.AddHours(-1).ToUnixTimeMilliseconds()), (published[0].Value, published[0].Surface, published[0].TimeMs));
         Assert.Equal(GatewayApp.Now.ToUnixTimeMilliseconds(), published[0].ReceivedAtMs);
         Assert.True(MeshId.IsUlid(published[0].EventId));
     }
@@ -115,7 +118,8 @@ public sealed class WriteHttpTests
             HttpMethod.Post, "/v1/items", """{"items":[{"itemId":"i","authorId":"a","text":"first"},{"itemId":"j","authorId":"a"},{"itemId":"i","authorId":"a","text":"last"}]}""");
 
         Assert.Equal(3, body!["accepted"]!.GetValue<int>());
-        Assert.Equal(["j:", "i:last"], app.Topics.On<ItemChange>(Topics.Items).Select(change => $"{change.Upserted.ItemId}:{change.Upserted.Text}"));
+        Assert.Equal(
+            ["j:", "i:last"], app.Topics.On<ItemChange>(Topics.Items).Select(change => $"{change.Upserted.ItemId}:{change.Upserted.Text}"));
     }
 
     [Theory]
@@ -170,7 +174,8 @@ public sealed class WriteHttpTests
     {
         await using var app = new GatewayApp();
 
-        (HttpStatusCode status, JsonNode? problem, _) = await app.SendAsync(HttpMethod.Post, "/v1/items", $"{{\"items\":{new string('[', 100_000)}");
+        (HttpStatusCode status, JsonNode? problem, _) = await app.SendAsync(
+            HttpMethod.Post, "/v1/items", $"{{\"items\":{new string('[', 100_000)}");
 
         Assert.Equal(HttpStatusCode.BadRequest, status);
         Assert.Contains("nested at most 32 deep", problem!["detail"]!.GetValue<string>());
@@ -370,7 +375,8 @@ public sealed class WriteHttpTests
     [InlineData("""{"type":"x","detail":"The list holds \"10000\" entries.","status":409}""", ": The list holds \"10000\" entries.")]
     [InlineData("plain text", ".")]
     public void The_detail_of_a_service_reaches_the_client(string body, string expected) =>
-        Assert.Equal(expected, SidecarServices.Reason(new Hosting.ServiceCallException(AppIds.SequenceStore, "users/u/profile", 409, body)));
+        Assert.Equal(
+            expected, SidecarServices.Reason(new Hosting.ServiceCallException(AppIds.SequenceStore, "users/u/profile", 409, body)));
 
     internal static void AssertProblem(HttpResponseMessage response, JsonNode? problem, int status)
     {

@@ -18,12 +18,14 @@ internal sealed class ApiKeys(RequestDelegate next, IOptions<GatewayOptions> opt
 
     public Task InvokeAsync(HttpContext context)
     {
-        if (_hashes.Length == 0 || !context.Request.Path.StartsWithSegments("/v1", StringComparison.OrdinalIgnoreCase) || IsKnown(context.Request.Headers[Header].ToString())) return next(context);
+        if (_hashes.Length == 0 || !context.Request.Path.StartsWithSegments("/v1", StringComparison.OrdinalIgnoreCase) || IsKnown(context.Request.Headers[Header].ToString()))
+            return next(context);
 
         context.Response.StatusCode = StatusCodes.Status401Unauthorized;
         context.Response.Headers.WWWAuthenticate = "ApiKey";
         string detail = context.Request.Headers.ContainsKey(Header) ? $"The key in {Header} is not known." : $"Send a key in {Header}.";
-        return problems.WriteAsync(new ProblemDetailsContext { HttpContext = context, ProblemDetails = new ProblemDetails { Status = StatusCodes.Status401Unauthorized, Detail = detail } }).AsTask();
+        return problems.WriteAsync(
+            new ProblemDetailsContext { HttpContext = context, ProblemDetails = new ProblemDetails { Status = StatusCodes.Status401Unauthorized, Detail = detail } }).AsTask();
     }
 
     private bool IsKnown(string key)

@@ -22,7 +22,8 @@ internal sealed class RateLimits(IOptions<GatewayOptions> gateway) : IConfigureO
     private RateLimitPartition<string> Partition(HttpContext context)
     {
         GatewayOptions options = gateway.Value;
-        if (options.RateLimitPerSecond == 0 || !context.Request.Path.StartsWithSegments("/v1", StringComparison.OrdinalIgnoreCase)) return RateLimitPartition.GetNoLimiter("");
+        if (options.RateLimitPerSecond == 0 || !context.Request.Path.StartsWithSegments("/v1", StringComparison.OrdinalIgnoreCase))
+            return RateLimitPartition.GetNoLimiter("");
         return RateLimitPartition.GetTokenBucketLimiter(Client(context, options), _ => new TokenBucketRateLimiterOptions
         {
             TokenLimit = options.RateLimitBurst, TokensPerPeriod = options.RateLimitPerSecond, ReplenishmentPeriod = TimeSpan.FromSeconds(1), QueueLimit = 0,
@@ -30,12 +31,16 @@ internal sealed class RateLimits(IOptions<GatewayOptions> gateway) : IConfigureO
     }
 
     private static string Client(HttpContext context, GatewayOptions options) =>
-        options.ApiKeys.Count > 0 ? context.Request.Headers[ApiKeys.Header].ToString() : context.Connection.RemoteIpAddress?.ToString() ?? "unknown";
+        options.ApiKeys.Count > 0
+            ? context.Request.Headers[ApiKeys.Header].ToString()
+            : context.Connection.RemoteIpAddress?.ToString() ?? "unknown";
 
     private async ValueTask RejectAsync(OnRejectedContext rejected, CancellationToken cancellation)
     {
         HttpContext context = rejected.HttpContext;
-        TimeSpan wait = rejected.Lease.TryGetMetadata(MetadataName.RetryAfter, out TimeSpan retryAfter) ? retryAfter : TimeSpan.FromSeconds(1);
+        TimeSpan wait = rejected.Lease.TryGetMetadata(MetadataName.RetryAfter, out TimeSpan retryAfter)
+            ? retryAfter
+            : TimeSpan.FromSeconds(1);
         int seconds = Math.Max(1, (int)Math.Ceiling(wait.TotalSeconds));
         context.Response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
         var problem = new ProblemDetails
@@ -43,6 +48,7 @@ internal sealed class RateLimits(IOptions<GatewayOptions> gateway) : IConfigureO
             Status = StatusCodes.Status429TooManyRequests,
             Detail = $"More than {gateway.Value.RateLimitPerSecond} requests a second (burst {gateway.Value.RateLimitBurst}). Try again in {seconds} s.",
         };
-        await context.RequestServices.GetRequiredService<IProblemDetailsService>().WriteAsync(new ProblemDetailsContext { HttpContext = context, ProblemDetails = problem });
+        await context.RequestServices.GetRequiredService<IProblemDetailsService>().WriteAsync(
+            new ProblemDetailsContext { HttpContext = context, ProblemDetails = problem });
     }
 }

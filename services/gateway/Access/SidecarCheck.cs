@@ -7,5 +7,7 @@ namespace Mesh.Gateway.Access;
 internal sealed class SidecarCheck(IMeshServices services) : IHealthCheck
 {
     public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
-        await services.IsSidecarHealthyAsync(cancellationToken) ? HealthCheckResult.Healthy() : HealthCheckResult.Unhealthy("the sidecar does not answer");
+        await services.IsSidecarHealthyAsync(cancellationToken)
+            ? HealthCheckResult.Healthy()
+            : HealthCheckResult.Unhealthy("the sidecar does not answer");
 }

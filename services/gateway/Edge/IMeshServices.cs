@@ -60,7 +60,8 @@ internal interface IEventTopics
 
 /// <summary>A service or the broker cannot be used now, or refused.</summary>
 /// <param name="status">HTTP status that it answered with; 0 where it did not answer.</param>
-internal sealed class ServiceUnavailableException(string message, int status = 0, bool late = false, Exception? inner = null) : Exception(message, inner)
+internal sealed class ServiceUnavailableException(
+    string message, int status = 0, bool late = false, Exception? inner = null) : Exception(message, inner)
 {
     public int Status => status;
 

@@ -17,7 +17,8 @@ internal sealed partial class SidecarServices(ServiceInvoker invoker, DaprClient
     private readonly ConcurrentDictionary<string, HttpClient> _jsonClients = new(StringComparer.Ordinal);
 
     public Task<UserContext> GetContextAsync(string userId, long asOfMs, int eventsMax, TimeSpan budget, CancellationToken cancellation) =>
-        GetAsync<UserContext>(AppIds.SequenceStore, Invariant($"users/{userId}/context?asOf={asOfMs}&maxEvents={eventsMax}"), budget, cancellation);
+        GetAsync<UserContext>(
+            AppIds.SequenceStore, Invariant($"users/{userId}/context?asOf={asOfMs}&maxEvents={eventsMax}"), budget, cancellation);
 
     public Task<UserHistory> GetHistoryAsync(string userId, long? asOfMs, int limit, TimeSpan budget, CancellationToken cancellation) =>
         GetAsync<UserHistory>(
@@ -58,7 +59,8 @@ internal sealed partial class SidecarServices(ServiceInvoker invoker, DaprClient
     public Task<(int Status, JsonElement? Body)> GetJsonAsync(string appId, string path, TimeSpan budget, CancellationToken cancellation) =>
         CallJsonAsync(appId, HttpMethod.Get, path, null, budget, cancellation);
 
-    public async Task<JsonNode?> InvokeStageAsync(string appId, string method, JsonNode request, TimeSpan budget, CancellationToken cancellation)
+    public async Task<JsonNode?> InvokeStageAsync(
+        string appId, string method, JsonNode request, TimeSpan budget, CancellationToken cancellation)
     {
         (int status, JsonElement? body) = await CallJsonAsync(appId, HttpMethod.Post, method, request, budget, cancellation);
         if (status is < 200 or > 299) throw new ServiceUnavailableException($"{Operation(appId, method)} answered {status}.", status);
@@ -81,7 +83,8 @@ internal sealed partial class SidecarServices(ServiceInvoker invoker, DaprClient
         where TRequest : IMessage<TRequest> where TResponse : IMessage<TResponse>, new() =>
         Guard(appId, path, invoker.PostAsync<TRequest, TResponse>(appId, path, message, budget, cancellation), cancellation);
 
-    private Task<bool> SendAsync(HttpMethod method, string appId, string path, TimeSpan budget, CancellationToken cancellation, IMessage? message = null)
+    private Task<bool> SendAsync(
+        HttpMethod method, string appId, string path, TimeSpan budget, CancellationToken cancellation, IMessage? message = null)
     {
         return Guard(appId, path, Send(), cancellation);
 

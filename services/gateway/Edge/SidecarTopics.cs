@@ -32,10 +32,13 @@ internal sealed class SidecarTopics(EventPublisher publisher, ILogger<SidecarTop
                 foreach ((int index, string reason) in failed) refused[offset + index] = reason;
                 taken += count - failed.Count;
             }
-            catch (Exception failure) when (!cancellation.IsCancellationRequested && failure is DaprException or RpcException or HttpRequestException or OperationCanceledException)
+            catch (Exception failure) when (
+                !cancellation.IsCancellationRequested && failure is DaprException or RpcException or HttpRequestException or OperationCanceledException)
             {
                 // Calls before this one are durable, so only its own rows, and those after it, are to be sent again.
-                string reason = failure is OperationCanceledException ? "the broker did not answer in time" : $"the broker could not be reached: {Detail(failure)}";
+                string reason = failure is OperationCanceledException
+                    ? "the broker did not answer in time"
+                    : $"the broker could not be reached: {Detail(failure)}";
                 Log.PublishFailed(logger, topic, messages.Count - offset, reason);
                 if (taken == 0) throw new ServiceUnavailableException($"Nothing was published on {topic}: {reason}.", inner: failure);
                 for (int i = offset; i < messages.Count; i++) refused[i] = reason;

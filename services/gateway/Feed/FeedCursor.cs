@@ -24,7 +24,8 @@ internal sealed record FeedCursor(string Session, int Page, IReadOnlyList<uint> 
     public static FeedCursor After(FeedCursor? previous, string requestId, IEnumerable<string> servedNow)
     {
         uint[] served = [.. (previous?.Served ?? []).Concat(servedNow.Select(ItemHash.Compute))];
-        return new FeedCursor(previous?.Session ?? requestId, Math.Min(ushort.MaxValue, (previous?.Page ?? 1) + 1), served.Length > ServedMax ? served[^ServedMax..] : served);
+        return new FeedCursor(
+            previous?.Session ?? requestId, Math.Min(ushort.MaxValue, (previous?.Page ?? 1) + 1), served.Length > ServedMax ? served[^ServedMax..] : served);
     }
 
     public string Encode(string userId)
@@ -36,7 +37,8 @@ internal sealed record FeedCursor(string Session, int Page, IReadOnlyList<uint> 
         BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(19), ItemHash.Compute(userId));
         BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(23), (ushort)Served.Count);
         for (int i = 0; i < Served.Count; i++) BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(HeadBytes + (i * 4)), Served[i]);
-        BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(bytes.Length - ChecksumBytes), Checksum(bytes.AsSpan(0, bytes.Length - ChecksumBytes)));
+        BinaryPrimitives.WriteUInt32LittleEndian(
+            bytes.AsSpan(bytes.Length - ChecksumBytes), Checksum(bytes.AsSpan(0, bytes.Length - ChecksumBytes)));
         return Base64Url.EncodeToString(bytes);
     }
 
@@ -55,7 +57,8 @@ internal sealed record FeedCursor(string Session, int Page, IReadOnlyList<uint> 
 
         int count = BinaryPrimitives.ReadUInt16LittleEndian(bytes.AsSpan(23));
         if (count > ServedMax || bytes.Length != HeadBytes + (count * 4) + ChecksumBytes) return null;
-        if (BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(bytes.Length - ChecksumBytes)) != Checksum(bytes.AsSpan(0, bytes.Length - ChecksumBytes))) return null;
+        if (BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(bytes.Length - ChecksumBytes)) != Checksum(bytes.AsSpan(0, bytes.Length - ChecksumBytes)))
+            return null;
         if (BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(19)) != ItemHash.Compute(userId))
         {
             fault = "it was given to another user";

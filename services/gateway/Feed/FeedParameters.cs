@@ -23,11 +23,14 @@ internal sealed record FeedParameters(
         bool explain = ReadExplain(faults);
         if (Surface is not null && (Surface.Length > Rules.SurfaceLengthMax || Rules.HasControl(Surface, false)))
         {
-            faults.Add("surface", $"surface {Shown.Value(Surface)} is not allowed: at most {Rules.SurfaceLengthMax} characters, none of them a control character.");
+            faults.Add(
+                "surface", $"surface {Shown.Value(Surface)} is not allowed: at most {Rules.SurfaceLengthMax} characters, none of them a control character.");
         }
 
-        if (!string.IsNullOrEmpty(Language) && !Rules.IsLanguage(Language)) faults.Add("language", $"language {Shown.Value(Language)} is not a BCP 47 tag such as en or pt-BR.");
-        if (!string.IsNullOrEmpty(Region) && !Rules.IsRegion(Region)) faults.Add("region", $"region {Shown.Value(Region)} is not a region: two letters (ISO 3166) or three digits (UN M.49).");
+        if (!string.IsNullOrEmpty(Language) && !Rules.IsLanguage(Language))
+            faults.Add("language", $"language {Shown.Value(Language)} is not a BCP 47 tag such as en or pt-BR.");
+        if (!string.IsNullOrEmpty(Region) && !Rules.IsRegion(Region))
+            faults.Add("region", $"region {Shown.Value(Region)} is not a region: two letters (ISO 3166) or three digits (UN M.49).");
         HashSet<string> excluded = ReadExcludeIds(faults);
         FeedCursor? cursor = ReadCursor(userId, faults);
         if (faults.Any) return null;
@@ -41,14 +44,16 @@ internal sealed record FeedParameters(
 
     private bool ReadExplain(Faults faults)
     {
-        if (Explain is not (null or "" or "true" or "false" or "1" or "0")) faults.Add("explain", $"explain {Shown.Value(Explain)} is not true or false.");
+        if (Explain is not (null or "" or "true" or "false" or "1" or "0"))
+            faults.Add("explain", $"explain {Shown.Value(Explain)} is not true or false.");
         return Explain is "true" or "1";
     }
 
     private HashSet<string> ReadExcludeIds(Faults faults)
     {
         string[] ids = (ExcludeIds ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
-        if (ids.Length > ExcludeIdsMax) faults.Add("excludeIds", $"excludeIds holds {ids.Length} ids; at most {ExcludeIdsMax} are allowed.");
+        if (ids.Length > ExcludeIdsMax)
+            faults.Add("excludeIds", $"excludeIds holds {ids.Length} ids; at most {ExcludeIdsMax} are allowed.");
         foreach (string id in ids.Where(id => !MeshId.IsValid(id)).Take(5)) faults.Add("excludeIds", Rules.IdFault("excludeIds entry", id));
         return ids.ToHashSet(StringComparer.Ordinal);
     }

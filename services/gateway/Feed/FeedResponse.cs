@@ -25,9 +25,12 @@ public sealed record FeedResponse(
     {
         FeedQuery query = slate.Query;
         bool hasMore = slate.Selected.Count > 0 && (slate.Selected.Count == query.Limit || slate.Reserve.Count > 0);
-        string? next = hasMore ? FeedCursor.After(query.Cursor, query.RequestId, slate.Selected.Select(candidate => candidate.ItemId)).Encode(query.UserId) : null;
+        string? next = hasMore
+            ? FeedCursor.After(query.Cursor, query.RequestId, slate.Selected.Select(candidate => candidate.ItemId)).Encode(query.UserId)
+            : null;
         RemovedExplain? removed = query.Explain
-            ? new RemovedExplain(slate.RemovedCounts, [.. slate.Removed.Take(ExamplesMax).Select(removal => new RemovedExample(removal.Candidate.ItemId, removal.Filter))])
+            ? new RemovedExplain(
+                slate.RemovedCounts, [.. slate.Removed.Take(ExamplesMax).Select(removal => new RemovedExample(removal.Candidate.ItemId, removal.Filter))])
             : null;
         return new FeedResponse(
             query.RequestId, [.. slate.Selected.Select(candidate => FeedItem.From(candidate, query))], next, slate.Degraded, query.Arms,

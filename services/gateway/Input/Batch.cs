@@ -38,13 +38,16 @@ internal sealed class Batch(IEventTopics topics, GatewayMetrics metrics, IOption
 
         if (body.ValueKind != JsonValueKind.Object) faults.Add("$", $"The body must be an object such as {{\"{name}\": [...]}}.");
         else if (named > 1) faults.Add(name, $"{name} is given {named} times.");
-        else if (named == 0 || rows.ValueKind != JsonValueKind.Array) faults.Add(name, $"{name} is missing or not an array; it holds 1-{Limits.BatchMax} rows.");
-        else if (rows.GetArrayLength() is 0 or > Limits.BatchMax) faults.Add(name, $"{name} holds {rows.GetArrayLength()} rows; 1-{Limits.BatchMax} are allowed.");
+        else if (named == 0 || rows.ValueKind != JsonValueKind.Array)
+            faults.Add(name, $"{name} is missing or not an array; it holds 1-{Limits.BatchMax} rows.");
+        else if (rows.GetArrayLength() is 0 or > Limits.BatchMax)
+            faults.Add(name, $"{name} holds {rows.GetArrayLength()} rows; 1-{Limits.BatchMax} are allowed.");
         return faults.Any ? null : [.. rows.EnumerateArray()];
     }
 
     /// <summary>Binds rows; those at fault go to <paramref name="rejected"/>.</summary>
-    public List<Row<T>> Bind<T>(string topic, IReadOnlyList<JsonElement> rows, RowBinder<T> bind, List<RejectedRow> rejected) where T : class
+    public List<Row<T>> Bind<T>(
+        string topic, IReadOnlyList<JsonElement> rows, RowBinder<T> bind, List<RejectedRow> rejected) where T : class
     {
         var bound = new List<Row<T>>(rows.Count);
         for (int i = 0; i < rows.Count; i++)
@@ -68,7 +71,8 @@ internal sealed class Batch(IEventTopics topics, GatewayMetrics metrics, IOption
             topic, [.. rows.Select(row => row.Message)], TimeSpan.FromMilliseconds(options.Value.CallTimeoutMs), cancellation);
         metrics.RowsAccepted(topic, rows.Count - refused.Count);
         metrics.RowsRejected(topic, "broker", refused.Count);
-        if (refused.Count == rows.Count) throw new ServiceUnavailableException($"The broker took none of {rows.Count} rows on {topic}: {refused.Values.First()}");
+        if (refused.Count == rows.Count)
+            throw new ServiceUnavailableException($"The broker took none of {rows.Count} rows on {topic}: {refused.Values.First()}");
         return [.. refused.Select(pair => new RejectedRow(rows[pair.Key].Index, new Dictionary<string, string[]> { ["broker"] = [$"not published, send it again: {pair.Value}"] }))];
     }
 }

@@ -19,7 +19,8 @@ internal static class JsonBody
     {
         if (!request.HasJsonContentType())
         {
-            throw new BadHttpRequestException($"Content-Type is {Shown.Value(request.ContentType)}; this endpoint takes application/json.", StatusCodes.Status415UnsupportedMediaType);
+            throw new BadHttpRequestException(
+                $"Content-Type is {Shown.Value(request.ContentType)}; this endpoint takes application/json.", StatusCodes.Status415UnsupportedMediaType);
         }
 
         if (request.ContentLength > Limits.BodyBytesMax) throw TooLarge();

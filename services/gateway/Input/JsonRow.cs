@@ -28,7 +28,8 @@ internal sealed class JsonRow
         foreach (JsonProperty property in element.EnumerateObject())
         {
             if (!TryName(property, out string name)) row.Faults.Add("$", "A field's name is not valid Unicode.");
-            else if (!row._fields.TryAdd(name, property.Value)) row.Faults.Add(name.Length > 64 ? "$" : name, $"Field {Shown.Value(name)} is given twice.");
+            else if (!row._fields.TryAdd(name, property.Value))
+                row.Faults.Add(name.Length > 64 ? "$" : name, $"Field {Shown.Value(name)} is given twice.");
         }
 
         return row;

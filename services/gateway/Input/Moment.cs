@@ -17,7 +17,8 @@ internal static class Moment
 
     public static bool TryParse(string text, out long unixMs)
     {
-        bool isIso = DateTimeOffset.TryParseExact(text, Formats, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset moment);
+        bool isIso = DateTimeOffset.TryParseExact(
+            text, Formats, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset moment);
         unixMs = isIso ? moment.ToUnixTimeMilliseconds() : 0;
         return isIso;
     }
@@ -28,6 +29,7 @@ internal static class Moment
 
     /// <summary>ISO 8601 with milliseconds and Z; a time outside the calendar is clamped to it.</summary>
     public static string Format(long unixMs) =>
-        DateTimeOffset.FromUnixTimeMilliseconds(Math.Clamp(unixMs, DateTimeOffset.MinValue.ToUnixTimeMilliseconds(), DateTimeOffset.MaxValue.ToUnixTimeMilliseconds()))
+        DateTimeOffset.FromUnixTimeMilliseconds(
+            Math.Clamp(unixMs, DateTimeOffset.MinValue.ToUnixTimeMilliseconds(), DateTimeOffset.MaxValue.ToUnixTimeMilliseconds()))
             .ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture);
 }

@@ -17,16 +17,20 @@ internal static class Rules
         rule.Must(MeshId.IsValid).WithMessage((_, id) => IdFault(field, id));
 
     public static IRuleBuilderOptions<T, string?> IsUlidOrAbsent<T>(this IRuleBuilder<T, string?> rule, string field) =>
-        rule.Must(id => id is null || MeshId.IsUlid(id)).WithMessage((_, id) => $"{field} {Shown.Value(id)} is not a ULID: 26 characters of Crockford's base 32.");
+        rule.Must(id => id is null || MeshId.IsUlid(id)).WithMessage(
+            (_, id) => $"{field} {Shown.Value(id)} is not a ULID: 26 characters of Crockford's base 32.");
 
     public static IRuleBuilderOptions<T, string?> IsLabelOrAbsent<T>(this IRuleBuilder<T, string?> rule, string field, int lengthMax) =>
         rule.Must(text => text is null || (text.Length <= lengthMax && !HasControl(text, false)))
-            .WithMessage((_, text) => $"{field} {Shown.Value(text)} is not allowed: at most {lengthMax} characters, none of them a control character.");
+            .WithMessage(
+                (_, text) => $"{field} {Shown.Value(text)} is not allowed: at most {lengthMax} characters, none of them a control character.");
 
     /// <summary>A moment between the oldest allowed and now plus what clients' clocks may be ahead.</summary>
     public static IRuleBuilderOptions<T, long?> IsMomentOrAbsent<T>(this IRuleBuilder<T, long?> rule, string field, long oldestMs, TimeProvider clock, int futureHoursMax) =>
-        rule.Must(time => time is not { } ms || (ms >= oldestMs && ms <= clock.GetUtcNow().AddHours(futureHoursMax).ToUnixTimeMilliseconds()))
-            .WithMessage((_, time) => $"{field} {time} ({Moment.Format(time ?? 0)}) is out of range: from {Moment.Format(oldestMs)} to {futureHoursMax} h after now, in Unix milliseconds.");
+        rule.Must(
+            time => time is not { } ms || (ms >= oldestMs && ms <= clock.GetUtcNow().AddHours(futureHoursMax).ToUnixTimeMilliseconds()))
+            .WithMessage(
+                (_, time) => $"{field} {time} ({Moment.Format(time ?? 0)}) is out of range: from {Moment.Format(oldestMs)} to {futureHoursMax} h after now, in Unix milliseconds.");
 
     public static string IdFault(string field, string? id) =>
         id is null ? $"{field} is missing: an id, {MeshId.Rule}." : $"{field} {Shown.Value(id)} is not an id: {MeshId.Rule}.";

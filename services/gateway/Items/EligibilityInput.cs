@@ -14,7 +14,8 @@ public sealed record EligibilityInput(bool? Hidden, IReadOnlyList<string>? Langu
     {
         JsonRow row = JsonRow.Open(element);
         faults = row.Faults;
-        return new EligibilityInput(row.Boolean("hidden"), row.Texts("languages", Rules.ListMax), row.Texts("regions", Rules.ListMax), row.Text("safety"));
+        return new EligibilityInput(
+            row.Boolean("hidden"), row.Texts("languages", Rules.ListMax), row.Texts("regions", Rules.ListMax), row.Text("safety"));
     }
 
     internal EligibilityChange ToChange(string eventId, string itemId, long nowMs)
@@ -52,7 +53,8 @@ internal sealed class EligibilityInputValidator : AbstractValidator<EligibilityI
 {
     public EligibilityInputValidator()
     {
-        RuleFor(input => input).Must(input => input.Hidden is not null || input.Languages is not null || input.Regions is not null || input.Safety is not null)
+        RuleFor(input => input).Must(
+            input => input.Hidden is not null || input.Languages is not null || input.Regions is not null || input.Safety is not null)
             .OverridePropertyName("$").WithMessage("Nothing is to change: give at least one of hidden, languages, regions, safety.");
         RuleForEach(input => input.Languages).Must(language => language is not null && Rules.IsLanguage(language))
             .WithMessage((_, language) => $"language {Shown.Value(language)} is not a BCP 47 tag such as en or pt-BR.");

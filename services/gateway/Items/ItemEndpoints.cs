@@ -23,7 +23,8 @@ internal static class ItemEndpoints
             .WithDescription("202 once the broker holds it; it is in feeds about a second later. The later change of an item wins.")
             .Accepts<ItemBody>("application/json").WithExample(ItemExample, """{"itemId":"item-1"}""", 202).WithBodyProblems();
         items.MapPost("", PostItemsAsync).WithSummary("Create or replace up to 1,000 items")
-            .WithDescription("A bad row never rejects its batch: it is listed in `rejected` with its index and faults. A row named again later in the batch is superseded by it.")
+            .WithDescription(
+                "A bad row never rejects its batch: it is listed in `rejected` with its index and faults. A row named again later in the batch is superseded by it.")
             .Accepts<ItemBatchBody>("application/json")
             .WithExample($$"""{"items":[{"itemId":"item-1",{{ItemExample[1..]}}]}""", """{"accepted":1,"rejected":[]}""", 202).WithBodyProblems();
         items.MapDelete("/{itemId}", DeleteItemAsync).WithSummary("Delete one item")
@@ -98,11 +99,13 @@ internal static class ItemEndpoints
 
         if (!await IsKnownAsync(itemId, services, options.Value, context.RequestAborted))
         {
-            return Problem.NotFound($"Item {itemId} is not known to the index: it was never sent, it is deleted, or it was sent a moment ago and is not indexed yet.");
+            return Problem.NotFound(
+                $"Item {itemId} is not known to the index: it was never sent, it is deleted, or it was sent a moment ago and is not indexed yet.");
         }
 
         DateTimeOffset now = clock.GetUtcNow();
-        return await PublishAsync(context, batch, Topics.Eligibility, input.ToChange(Ulid.NewUlid(now).ToString(), itemId, now.ToUnixTimeMilliseconds()), itemId);
+        return await PublishAsync(
+            context, batch, Topics.Eligibility, input.ToChange(Ulid.NewUlid(now).ToString(), itemId, now.ToUnixTimeMilliseconds()), itemId);
     }
 
     private static async Task<Results<Ok<SimilarItems>, ValidationProblem, ProblemHttpResult>> GetSimilarAsync(
@@ -115,9 +118,11 @@ internal static class ItemEndpoints
         try
         {
             var request = new SimilarRequest { ItemId = itemId, Limit = (uint)count };
-            SimilarResponse? found = await services.FindSimilarAsync(request, TimeSpan.FromMilliseconds(options.Value.RequestBudgetMs), context.RequestAborted);
+            SimilarResponse? found = await services.FindSimilarAsync(
+                request, TimeSpan.FromMilliseconds(options.Value.RequestBudgetMs), context.RequestAborted);
             return found is null
-                ? Problem.NotFound($"Item {itemId} is not known to the index: it was never sent, it is deleted, or it was sent a moment ago and is not indexed yet.")
+                ? Problem.NotFound(
+                    $"Item {itemId} is not known to the index: it was never sent, it is deleted, or it was sent a moment ago and is not indexed yet.")
                 : TypedResults.Ok(SimilarItems.From(itemId, found));
         }
         catch (ServiceUnavailableException failure)
@@ -130,7 +135,8 @@ internal static class ItemEndpoints
     /// Whether index-updater knows the item. Where it does not answer the change is let through: the broker keeps it, and
     /// a change of an unknown item does nothing.
     /// </summary>
-    private static async Task<bool> IsKnownAsync(string itemId, IMeshServices services, GatewayOptions options, CancellationToken cancellation)
+    private static async Task<bool> IsKnownAsync(
+        string itemId, IMeshServices services, GatewayOptions options, CancellationToken cancellation)
     {
         try
         {

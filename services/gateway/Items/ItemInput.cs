@@ -22,7 +22,8 @@ public sealed record ItemInput(
         string? itemId = row.Text("itemId");
         if (pathId is not null && itemId is not null && itemId != pathId)
         {
-            faults.Add("itemId", $"itemId {Shown.Value(itemId)} in the body is not the {Shown.Value(pathId)} of the URL; leave it out or make them equal.");
+            faults.Add(
+                "itemId", $"itemId {Shown.Value(itemId)} in the body is not the {Shown.Value(pathId)} of the URL; leave it out or make them equal.");
         }
 
         return new ItemInput(
@@ -57,7 +58,8 @@ internal sealed class ItemInputValidator : AbstractValidator<ItemInput>
             .WithMessage((_, text) => $"text {Shown.Value(text)} holds a control character other than a line break or a tab.");
         RuleForEach(item => item.Tags)
             .Must(tag => tag is { Length: >= 1 and <= Rules.TagLengthMax } && !Rules.HasControl(tag, false))
-            .WithMessage((_, tag) => $"tag {Shown.Value(tag)} is not allowed: 1-{Rules.TagLengthMax} characters, none of them a control character.");
+            .WithMessage(
+                (_, tag) => $"tag {Shown.Value(tag)} is not allowed: 1-{Rules.TagLengthMax} characters, none of them a control character.");
         RuleFor(item => item.CreatedAt).IsMomentOrAbsent("createdAt", Moment.OldestItemMs, clock, options.Value.FutureHoursMax);
         RuleFor(item => item.Language)
             .Must(language => string.IsNullOrEmpty(language) || Rules.IsLanguage(language))
@@ -67,9 +69,11 @@ internal sealed class ItemInputValidator : AbstractValidator<ItemInput>
             .WithMessage((_, duration) => $"durationMs {duration} is out of range: 0-{DurationMsMax} milliseconds (7 days).");
         RuleFor(item => item.Attributes)
             .Must(attributes => attributes is null || attributes.Keys.All(IsKey))
-            .WithMessage((_, attributes) => $"attributes key {Shown.Value(attributes!.Keys.First(key => !IsKey(key)))} is not allowed: 1-{Rules.AttributeKeyLengthMax} characters of A-Z a-z 0-9 _ . -")
+            .WithMessage(
+                (_, attributes) => $"attributes key {Shown.Value(attributes!.Keys.First(key => !IsKey(key)))} is not allowed: 1-{Rules.AttributeKeyLengthMax} characters of A-Z a-z 0-9 _ . -")
             .Must(attributes => attributes is null || attributes.Values.All(IsValue))
-            .WithMessage((_, attributes) => $"attributes value {Shown.Value(attributes!.Values.First(value => !IsValue(value)))} is not allowed: at most {Rules.AttributeValueLengthMax} characters, none of them a control character.");
+            .WithMessage(
+                (_, attributes) => $"attributes value {Shown.Value(attributes!.Values.First(value => !IsValue(value)))} is not allowed: at most {Rules.AttributeValueLengthMax} characters, none of them a control character.");
     }
 
     private static bool IsKey(string key) =>

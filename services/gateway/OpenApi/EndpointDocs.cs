@@ -17,7 +17,8 @@ internal static class EndpointDocs
         return builder;
     }
 
-    public static RouteHandlerBuilder WithExample(this RouteHandlerBuilder builder, string? request = null, string? response = null, int status = StatusCodes.Status200OK) =>
+    public static RouteHandlerBuilder WithExample(
+        this RouteHandlerBuilder builder, string? request = null, string? response = null, int status = StatusCodes.Status200OK) =>
         builder.WithMetadata(new ExampleDoc(request, response, status));
 
     /// <summary>Problems that every endpoint may answer with.</summary>

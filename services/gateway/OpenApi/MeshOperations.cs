@@ -23,7 +23,8 @@ internal sealed class MeshOperations : IOperationFilter
 
     private static void Describe(OpenApiOperation operation, ParameterDoc doc)
     {
-        if (operation.Parameters?.FirstOrDefault(parameter => string.Equals(parameter.Name, doc.Name, StringComparison.OrdinalIgnoreCase)) is not OpenApiParameter found) return;
+        if (operation.Parameters?.FirstOrDefault(parameter => string.Equals(parameter.Name, doc.Name, StringComparison.OrdinalIgnoreCase)) is not OpenApiParameter found)
+            return;
         found.Name = doc.Name;
         found.Description = doc.Description;
         found.Schema = new OpenApiSchema

@@ -26,7 +26,9 @@ internal static class SwaggerSetup
 
     private static void AddApiKey(SwaggerGenOptions swagger)
     {
-        swagger.AddSecurityDefinition("key", new OpenApiSecurityScheme { Type = SecuritySchemeType.ApiKey, In = ParameterLocation.Header, Name = ApiKeys.Header });
-        swagger.AddSecurityRequirement(document => new OpenApiSecurityRequirement { [new OpenApiSecuritySchemeReference("key", document)] = [] });
+        swagger.AddSecurityDefinition(
+            "key", new OpenApiSecurityScheme { Type = SecuritySchemeType.ApiKey, In = ParameterLocation.Header, Name = ApiKeys.Header });
+        swagger.AddSecurityRequirement(
+            document => new OpenApiSecurityRequirement { [new OpenApiSecuritySchemeReference("key", document)] = [] });
     }
 }

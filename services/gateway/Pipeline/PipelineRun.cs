@@ -9,7 +9,8 @@ namespace Mesh.Gateway.Pipeline;
 /// duration, keeps the books of what was removed, and names what the page is served without. Used by one request; stages
 /// of a parallel group only run at the same time, their results are applied here one after the other.
 /// </summary>
-internal sealed class PipelineRun(FeedQuery query, TimeSpan budget, TimeProvider clock, GatewayMetrics metrics, StageHealth health, CancellationToken cancellation)
+internal sealed class PipelineRun(
+    FeedQuery query, TimeSpan budget, TimeProvider clock, GatewayMetrics metrics, StageHealth health, CancellationToken cancellation)
 {
     private static readonly ActivitySource Spans = new("Mesh.Gateway");
 
@@ -23,14 +24,16 @@ internal sealed class PipelineRun(FeedQuery query, TimeSpan budget, TimeProvider
 
     public async Task HydrateQueryAsync(IReadOnlyList<PlannedStage<IQueryHydrator>> stages)
     {
-        await foreach ((_, Action<FeedQuery> update) in RunGroupsAsync(stages, 0, (stage, call) => stage.HydrateAsync(query, call), _ => 0)) update(query);
+        await foreach ((_, Action<FeedQuery> update) in RunGroupsAsync(stages, 0, (stage, call) => stage.HydrateAsync(query, call), _ => 0))
+            update(query);
     }
 
     /// <summary>Concatenates what the sources found; one that fails contributes nothing.</summary>
     public async Task<IReadOnlyList<FeedCandidate>> FetchAsync(IReadOnlyList<PlannedStage<ISource>> stages)
     {
         var candidates = new List<FeedCandidate>();
-        await foreach ((_, Found found) in RunGroupsAsync(stages, 0, (stage, call) => stage.FetchAsync(query, call), found => found.Candidates.Count))
+        await foreach (
+            (_, Found found) in RunGroupsAsync(stages, 0, (stage, call) => stage.FetchAsync(query, call), found => found.Candidates.Count))
         {
             found.Update?.Invoke(query);
             candidates.AddRange(found.Candidates);
@@ -42,14 +45,18 @@ internal sealed class PipelineRun(FeedQuery query, TimeSpan budget, TimeProvider
     }
 
     /// <summary>Drops candidates whose id is already in the books, so that a refill never counts an id twice.</summary>
-    public IReadOnlyList<FeedCandidate> Unseen(IReadOnlyList<FeedCandidate> candidates) => [.. candidates.Where(candidate => !_known.Contains(candidate.ItemId))];
+    public IReadOnlyList<FeedCandidate> Unseen(IReadOnlyList<FeedCandidate> candidates) =>
+        [.. candidates.Where(candidate => !_known.Contains(candidate.ItemId))];
 
     public async Task HydrateAsync(IReadOnlyList<PlannedStage<IHydrator>> stages, IReadOnlyList<FeedCandidate> candidates)
     {
-        await foreach ((_, Action update) in RunGroupsAsync(stages, candidates.Count, (stage, call) => stage.HydrateAsync(query, candidates, call), _ => candidates.Count)) update();
+        await foreach (
+            (_, Action update) in RunGroupsAsync(stages, candidates.Count, (stage, call) => stage.HydrateAsync(query, candidates, call), _ => candidates.Count))
+            update();
     }
 
-    public async Task<IReadOnlyList<FeedCandidate>> FilterAsync(IReadOnlyList<PlannedStage<IFilter>> stages, IReadOnlyList<FeedCandidate> candidates)
+    public async Task<IReadOnlyList<FeedCandidate>> FilterAsync(
+        IReadOnlyList<PlannedStage<IFilter>> stages, IReadOnlyList<FeedCandidate> candidates)
     {
         foreach (FeedCandidate candidate in candidates) _known.Add(candidate.ItemId);
         foreach (PlannedStage<IFilter> planned in stages.Where(planned => planned.Stage.IsEnabled(query)))
@@ -61,7 +68,8 @@ internal sealed class PipelineRun(FeedQuery query, TimeSpan budget, TimeProvider
             if (!ran) continue; // the list as it was before this filter
 
             partition!.Merge?.Invoke();
-            if (partition.Merge is null) _removed.AddRange(partition.Removed.Select(candidate => new Removal(candidate, planned.Definition.Name)));
+            if (partition.Merge is null)
+                _removed.AddRange(partition.Removed.Select(candidate => new Removal(candidate, planned.Definition.Name)));
             _removedCounts[planned.Definition.Name] = _removedCounts.GetValueOrDefault(planned.Definition.Name) + partition.Removed.Count;
             metrics.Removed(planned.Definition.Name, partition.Removed.Count);
             candidates = partition.Kept;
@@ -75,7 +83,8 @@ internal sealed class PipelineRun(FeedQuery query, TimeSpan budget, TimeProvider
         if (candidates.Count == 0) return;
         foreach (PlannedStage<IScorer> planned in stages.Where(planned => planned.Stage.IsEnabled(query)))
         {
-            (bool ran, Action? update) = await RunOneAsync(planned.Definition, planned.Stage, candidates.Count, call => planned.Stage.ScoreAsync(query, candidates, call), _ => candidates.Count);
+            (bool ran, Action? update) = await RunOneAsync(
+                planned.Definition, planned.Stage, candidates.Count, call => planned.Stage.ScoreAsync(query, candidates, call), _ => candidates.Count);
             if (ran) update!();
         }
     }
@@ -93,7 +102,8 @@ internal sealed class PipelineRun(FeedQuery query, TimeSpan budget, TimeProvider
     {
         // An empty page says why: nothing was found, or the filters left nothing of what was.
         if (_found == 0) Degrade(new Degradation("sources", "no source found a candidate"), "empty");
-        else if (selection.Selected.Count == 0) Degrade(new Degradation("filters", $"all {_removed.Count} candidates were removed"), "empty");
+        else if (selection.Selected.Count == 0)
+            Degrade(new Degradation("filters", $"all {_removed.Count} candidates were removed"), "empty");
 
         TimeSpan elapsed = clock.GetElapsedTime(_started);
         _timingsMs["total"] = Math.Round(elapsed.TotalMilliseconds, 2);
@@ -123,7 +133,8 @@ internal sealed class PipelineRun(FeedQuery query, TimeSpan budget, TimeProvider
         }
     }
 
-    private async Task<(bool Ran, T? Result)> RunOneAsync<T>(StageDefinition stage, IStage code, int candidatesIn, Func<StageCall, Task<T>> work, Func<T, int> count)
+    private async Task<(bool Ran, T? Result)> RunOneAsync<T>(
+        StageDefinition stage, IStage code, int candidatesIn, Func<StageCall, Task<T>> work, Func<T, int> count)
     {
         using Activity? span = Spans.StartActivity(stage.Name);
         long started = clock.GetTimestamp();
@@ -131,7 +142,8 @@ internal sealed class PipelineRun(FeedQuery query, TimeSpan budget, TimeProvider
         TimeSpan time = code.IsHop && left < stage.Timeout ? left : stage.Timeout;
         if (time <= TimeSpan.Zero) return Fail<T>(stage, "late", "the request's budget was spent before it could start", null);
 
-        using var timeout = new CancellationTokenSource(time, clock);
+        // Only a hop can be late; stages in memory get no timer of their own.
+        using var timeout = code.IsHop ? new CancellationTokenSource(time, clock) : new CancellationTokenSource();
         using var linked = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, cancellation);
         try
         {
@@ -145,7 +157,9 @@ internal sealed class PipelineRun(FeedQuery query, TimeSpan budget, TimeProvider
         {
             Record(stage.Name, started, span, candidatesIn, 0);
             bool late = timeout.IsCancellationRequested || exception is ServiceUnavailableException { IsLate: true };
-            return late ? Fail<T>(stage, "late", $"no answer within {time.TotalMilliseconds:0} ms", null) : Fail<T>(stage, "failed", Reason(exception), exception);
+            return late
+                ? Fail<T>(stage, "late", $"no answer within {time.TotalMilliseconds:0} ms", null)
+                : Fail<T>(stage, "failed", Reason(exception), exception);
         }
     }
 

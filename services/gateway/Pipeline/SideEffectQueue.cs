@@ -19,7 +19,8 @@ internal sealed class SideEffectQueue : BackgroundService
     private readonly ILogger<SideEffectQueue> _logger;
     private readonly int _workers;
 
-    public SideEffectQueue(PipelinePlan plan, GatewayMetrics metrics, TimeProvider clock, IOptions<GatewayOptions> options, ILogger<SideEffectQueue> logger)
+    public SideEffectQueue(
+        PipelinePlan plan, GatewayMetrics metrics, TimeProvider clock, IOptions<GatewayOptions> options, ILogger<SideEffectQueue> logger)
     {
         _plan = plan;
         _metrics = metrics;

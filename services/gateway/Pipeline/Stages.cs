@@ -66,7 +66,8 @@ internal readonly record struct StageCall(TimeSpan Budget, CancellationToken Can
 /// <summary>What a source found, and what it learned on the way.</summary>
 /// <param name="Update">Change to the query, such as the index version.</param>
 /// <param name="Faults">Parts of the source that failed, each with its reason; the rest is served.</param>
-internal sealed record Found(IReadOnlyList<FeedCandidate> Candidates, Action<FeedQuery>? Update = null, IReadOnlyList<Degradation>? Faults = null);
+internal sealed record Found(
+    IReadOnlyList<FeedCandidate> Candidates, Action<FeedQuery>? Update = null, IReadOnlyList<Degradation>? Faults = null);
 
 /// <summary>Outcome of a filter.</summary>
 /// <param name="Merge">For the duplicate filter: removed candidates live on in the kept one of the same id.</param>

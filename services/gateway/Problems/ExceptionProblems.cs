@@ -13,14 +13,18 @@ internal sealed class ExceptionProblems(IProblemDetailsService problems, ILogger
         {
             BadHttpRequestException bad => (bad.StatusCode, bad.StatusCode == StatusCodes.Status413PayloadTooLarge ? null : bad.Message),
             ServiceUnavailableException unavailable => (StatusCodes.Status503ServiceUnavailable, unavailable.Message),
-            OperationCanceledException when httpContext.RequestAborted.IsCancellationRequested => (StatusCodes.Status499ClientClosedRequest, "The client left."),
+            OperationCanceledException when httpContext.RequestAborted.IsCancellationRequested =>
+                (StatusCodes.Status499ClientClosedRequest, "The client left."),
             _ => (StatusCodes.Status500InternalServerError, null),
         };
-        if (status == StatusCodes.Status500InternalServerError) Log.RequestFailed(logger, httpContext.Request.Method, httpContext.Request.Path, exception);
-        if (status == StatusCodes.Status503ServiceUnavailable) httpContext.Response.Headers.RetryAfter = Problem.RetryAfterSeconds.ToString(System.Globalization.CultureInfo.InvariantCulture);
+        if (status == StatusCodes.Status500InternalServerError)
+            Log.RequestFailed(logger, httpContext.Request.Method, httpContext.Request.Path, exception);
+        if (status == StatusCodes.Status503ServiceUnavailable)
+            httpContext.Response.Headers.RetryAfter = Problem.RetryAfterSeconds.ToString(System.Globalization.CultureInfo.InvariantCulture);
 
         httpContext.Response.StatusCode = status;
-        await problems.WriteAsync(new ProblemDetailsContext { HttpContext = httpContext, ProblemDetails = new ProblemDetails { Status = status, Detail = detail } });
+        await problems.WriteAsync(
+            new ProblemDetailsContext { HttpContext = httpContext, ProblemDetails = new ProblemDetails { Status = status, Detail = detail } });
         return true;
     }
 }

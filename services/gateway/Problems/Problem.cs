@@ -11,7 +11,8 @@ internal static class Problem
 
     public static ValidationProblem Invalid(Faults faults) => Invalid(faults.ToErrors());
 
-    public static ValidationProblem Invalid(string field, string message) => Invalid(new Dictionary<string, string[]> { [field] = [message] });
+    public static ValidationProblem Invalid(string field, string message) =>
+        Invalid(new Dictionary<string, string[]> { [field] = [message] });
 
     public static ProblemHttpResult NotFound(string detail) => TypedResults.Problem(detail, statusCode: StatusCodes.Status404NotFound);
 
@@ -29,5 +30,6 @@ internal static class Problem
             : Unavailable(context, failure.Message);
 
     private static ValidationProblem Invalid(IDictionary<string, string[]> errors) =>
-        TypedResults.ValidationProblem(errors, detail: $"{errors.Sum(pair => pair.Value.Length)} fault(s) in {string.Join(", ", errors.Keys.Take(8))}.", title: "The request is not valid.");
+        TypedResults.ValidationProblem(
+            errors, detail: $"{errors.Sum(pair => pair.Value.Length)} fault(s) in {string.Join(", ", errors.Keys.Take(8))}.", title: "The request is not valid.");
 }

@@ -14,7 +14,8 @@ internal sealed class ProblemWriter : IProblemDetailsWriter
     {
         HttpContext http = context.HttpContext;
         Describe(http, context.ProblemDetails);
-        await http.Response.WriteAsJsonAsync(context.ProblemDetails, context.ProblemDetails.GetType(), options: null, "application/problem+json", http.RequestAborted);
+        await http.Response.WriteAsJsonAsync(
+            context.ProblemDetails, context.ProblemDetails.GetType(), options: null, "application/problem+json", http.RequestAborted);
     }
 
     /// <summary>Fills in what a bare status code does not say.</summary>
@@ -27,10 +28,13 @@ internal sealed class ProblemWriter : IProblemDetailsWriter
         problem.Extensions.TryAdd("traceId", System.Diagnostics.Activity.Current?.Id ?? http.TraceIdentifier);
         problem.Detail ??= status switch
         {
-            StatusCodes.Status404NotFound => $"Nothing is at {http.Request.Method} {Shown.Value(http.Request.Path)}. /swagger lists what is.",
-            StatusCodes.Status405MethodNotAllowed => $"{http.Request.Method} is not a method of {Shown.Value(http.Request.Path)}; it takes {http.Response.Headers.Allow}.",
+            StatusCodes.Status404NotFound =>
+                $"Nothing is at {http.Request.Method} {Shown.Value(http.Request.Path)}. /swagger lists what is.",
+            StatusCodes.Status405MethodNotAllowed =>
+                $"{http.Request.Method} is not a method of {Shown.Value(http.Request.Path)}; it takes {http.Response.Headers.Allow}.",
             StatusCodes.Status413PayloadTooLarge => $"The body is over {Contracts.Limits.BodyBytesMax} bytes. Send smaller batches.",
-            StatusCodes.Status415UnsupportedMediaType => $"Content-Type is {Shown.Value(http.Request.ContentType)}; this endpoint takes application/json.",
+            StatusCodes.Status415UnsupportedMediaType =>
+                $"Content-Type is {Shown.Value(http.Request.ContentType)}; this endpoint takes application/json.",
             StatusCodes.Status500InternalServerError => "The gateway failed at this request. It has been logged under this traceId.",
             _ => null,
         };

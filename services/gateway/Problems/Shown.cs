@@ -14,7 +14,8 @@ internal static class Shown
         foreach (char c in value.AsSpan(0, Math.Min(value.Length, LengthMax)))
         {
             // A half of a surrogate pair cut off here would make the problem body itself malformed.
-            if (char.IsControl(c) || char.IsSurrogate(c)) shown.Append("\\u").Append(((int)c).ToString("x4", System.Globalization.CultureInfo.InvariantCulture));
+            if (char.IsControl(c) || char.IsSurrogate(c))
+                shown.Append("\\u").Append(((int)c).ToString("x4", System.Globalization.CultureInfo.InvariantCulture));
             else shown.Append(c);
         }
 

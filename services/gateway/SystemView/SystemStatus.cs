@@ -19,7 +19,8 @@ public sealed record SystemResponse(
 /// <param name="Status">"up", "not ready" (it answers, and says why it is not ready) or "down".</param>
 /// <param name="Version">Version of the service's build; null where it does not say.</param>
 /// <param name="Details">What the service says of itself.</param>
-public sealed record ServiceView(string AppId, string Status, bool Ready, string? Version, string? Reason, double AnsweredMs, object? Details);
+public sealed record ServiceView(
+    string AppId, string Status, bool Ready, string? Version, string? Reason, double AnsweredMs, object? Details);
 
 /// <param name="Sequence">Newest delta that retrieval has applied.</param>
 /// <param name="HeadSequence">Newest delta that index-updater has stored.</param>
@@ -29,7 +30,8 @@ public sealed record IndexView(
 /// <param name="Deltas">Deltas that index-updater has stored and retrieval has not applied yet.</param>
 /// <param name="RetrievableMs">From the gateway accepting the newest applied change to it being retrievable.</param>
 /// <param name="UpdaterMs">From the gateway accepting the newest event to index-updater having taken it in.</param>
-public sealed record EventLagView(ulong? Deltas, long? RetrievableMs, long? UpdaterMs);
+/// <param name="SequenceStoreMs">From the gateway accepting the newest event to it being in its user's sequence.</param>
+public sealed record EventLagView(ulong? Deltas, long? RetrievableMs, long? UpdaterMs, long? SequenceStoreMs);
 
 /// <summary>
 /// Asks every service at once, each with a short time of its own. A dead service is a line of the answer, never an error:
@@ -45,23 +47,27 @@ internal sealed class SystemStatus(IMeshServices services, PipelinePlan plan, Ti
     public async Task<SystemResponse> AskAsync(CancellationToken cancellation)
     {
         Task<(ServiceView, JsonElement?)> sequenceStore = ViewAsync(AppIds.SequenceStore, GetSequenceStoreAsync, cancellation);
-        Task<(ServiceView, RetrievalStatus?)> retrieval = ViewAsync(AppIds.Retrieval, token => Maybe(services.GetRetrievalStatusAsync(Budget, token)), cancellation);
-        Task<(ServiceView, RankerStatus?)> ranker = ViewAsync(AppIds.Ranker, token => Maybe(services.GetRankerStatusAsync(Budget, token)), cancellation);
-        Task<(ServiceView, UpdaterStatus?)> updater = ViewAsync(AppIds.IndexUpdater, token => Maybe(services.GetUpdaterStatusAsync(Budget, token)), cancellation);
+        Task<(ServiceView, RetrievalStatus?)> retrieval = ViewAsync(
+            AppIds.Retrieval, token => Maybe(services.GetRetrievalStatusAsync(Budget, token)), cancellation);
+        Task<(ServiceView, RankerStatus?)> ranker = ViewAsync(
+            AppIds.Ranker, token => Maybe(services.GetRankerStatusAsync(Budget, token)), cancellation);
+        Task<(ServiceView, UpdaterStatus?)> updater = ViewAsync(
+            AppIds.IndexUpdater, token => Maybe(services.GetUpdaterStatusAsync(Budget, token)), cancellation);
 
-        (ServiceView sequenceStoreView, _) = await sequenceStore;
+        (ServiceView sequenceStoreView, JsonElement? sequences) = await sequenceStore;
         (ServiceView retrievalView, RetrievalStatus? index) = await retrieval;
         (ServiceView rankerView, RankerStatus? model) = await ranker;
         (ServiceView updaterView, UpdaterStatus? log) = await updater;
         var gateway = new ServiceView(AppIds.Gateway, "up", true, OwnVersion, null, 0, null);
         return new SystemResponse(
             Moment.Format(clock.GetUtcNow().ToUnixTimeMilliseconds()), [gateway, sequenceStoreView, retrievalView, rankerView, updaterView], ToIndex(index, log),
-            new EventLagView(log is null || index is null ? null : log.HeadSequence - Math.Min(log.HeadSequence, index.Sequence), index?.LastDeltaLagMs, log?.LastEventLagMs),
+            new EventLagView(Behind(index, log), index?.LastDeltaLagMs, log?.LastEventLagMs, SequenceLag(sequences)),
             model?.Arms ?? [], NullIfEmpty(model?.ModelVersion), [.. plan.StageNames]);
     }
 
     /// <summary>A service's readiness and status, asked together; either failing does not hide the other.</summary>
-    private async Task<(ServiceView View, T? Status)> ViewAsync<T>(string appId, Func<CancellationToken, Task<(T? Value, string? Fault)>> ask, CancellationToken cancellation)
+    private async Task<(ServiceView View, T? Status)> ViewAsync<T>(
+        string appId, Func<CancellationToken, Task<(T? Value, string? Fault)>> ask, CancellationToken cancellation)
     {
         long started = clock.GetTimestamp();
         using var timeout = new CancellationTokenSource(Budget, clock);
@@ -127,8 +133,19 @@ internal sealed class SystemStatus(IMeshServices services, PipelinePlan plan, Ti
         index?.Items ?? log!.Items, index?.Authors ?? 0, index?.Tombstones ?? 0, index?.IndexBytes ?? 0, NullIfEmpty(index?.IndexVersion),
         NullIfEmpty(index?.ModelVersion ?? log?.ModelVersion), index?.Sequence, log?.HeadSequence ?? index?.HeadSequence, NullIfEmpty(log?.SnapshotVersion), log?.SnapshotSequence);
 
+    private static ulong? Behind(RetrievalStatus? index, UpdaterStatus? log) =>
+        index is null || log is null ? null : log.HeadSequence - Math.Min(log.HeadSequence, index.Sequence);
+
+    private static long? SequenceLag(JsonElement? status) =>
+        status is { ValueKind: JsonValueKind.Object } body && body.TryGetProperty("lastEventLagMs", out JsonElement lag)
+        && lag.ValueKind == JsonValueKind.Number && lag.TryGetInt64(out long lagMs)
+            ? lagMs
+            : null;
+
     private static string? Version(JsonElement? readiness) =>
-        readiness is { ValueKind: JsonValueKind.Object } body && body.TryGetProperty("version", out JsonElement version) && version.ValueKind == JsonValueKind.String ? version.GetString() : null;
+        readiness is { ValueKind: JsonValueKind.Object } body && body.TryGetProperty("version", out JsonElement version) && version.ValueKind == JsonValueKind.String
+            ? version.GetString()
+            : null;
 
     private static string Reasons(JsonElement readiness) =>
         readiness.ValueKind == JsonValueKind.Object && readiness.TryGetProperty("notReady", out JsonElement faults) && faults.ValueKind == JsonValueKind.Object

@@ -25,12 +25,16 @@ internal static class UserEndpoints
         MapAuthors(users, "follows", ProfileList.Follows, "Follow an author", "Unfollow an author");
         MapAuthors(users, "mutes", ProfileList.Mutes, "Mute an author", "Unmute an author");
         MapAuthors(users, "blocks", ProfileList.Blocks, "Block an author", "Unblock an author");
-        users.MapPut("/muted-words/{word}", (string userId, string word, HttpContext context, UserCalls calls) => ChangeWordAsync(userId, word, false, context, calls))
-            .WithSummary("Mute a word or a phrase").WithDescription("Compared with text and tags by tokens, in lower case: muting \"cat\" leaves \"category\". At most 100 characters.").WithCallProblems();
-        users.MapDelete("/muted-words/{word}", (string userId, string word, HttpContext context, UserCalls calls) => ChangeWordAsync(userId, word, true, context, calls))
+        users.MapPut(
+            "/muted-words/{word}", (string userId, string word, HttpContext context, UserCalls calls) => ChangeWordAsync(userId, word, false, context, calls))
+            .WithSummary("Mute a word or a phrase").WithDescription(
+                "Compared with text and tags by tokens, in lower case: muting \"cat\" leaves \"category\". At most 100 characters.").WithCallProblems();
+        users.MapDelete(
+            "/muted-words/{word}", (string userId, string word, HttpContext context, UserCalls calls) => ChangeWordAsync(userId, word, true, context, calls))
             .WithSummary("Unmute a word or a phrase").WithCallProblems();
         users.MapGet("/history", GetHistoryAsync).WithSummary("What a user has done, newest first")
-            .WithParameters(new("asOf", "string", "As of this moment: ISO 8601 or Unix milliseconds. Absent = now.", "2026-11-22T13:00:00Z"), new("limit", "integer", "Events to answer, 1-1,000. Default 100.", 100))
+            .WithParameters(
+                new("asOf", "string", "As of this moment: ISO 8601 or Unix milliseconds. Absent = now.", "2026-11-22T13:00:00Z"), new("limit", "integer", "Events to answer, 1-1,000. Default 100.", 100))
             .WithCallProblems();
         users.MapDelete("", EraseAsync).WithSummary("Erase a user")
             .WithDescription("Removes the log, the profile and the request log of the user. Erasing twice is fine.").WithCallProblems();
@@ -41,9 +45,11 @@ internal static class UserEndpoints
 
     private static void MapAuthors(RouteGroupBuilder users, string path, ProfileList list, string add, string remove)
     {
-        users.MapPut($"/{path}/{{authorId}}", (string userId, string authorId, HttpContext context, UserCalls calls) => ChangeAuthorAsync(userId, authorId, list, false, context, calls))
+        users.MapPut(
+            $"/{path}/{{authorId}}", (string userId, string authorId, HttpContext context, UserCalls calls) => ChangeAuthorAsync(userId, authorId, list, false, context, calls))
             .WithSummary(add).WithCallProblems();
-        users.MapDelete($"/{path}/{{authorId}}", (string userId, string authorId, HttpContext context, UserCalls calls) => ChangeAuthorAsync(userId, authorId, list, true, context, calls))
+        users.MapDelete(
+            $"/{path}/{{authorId}}", (string userId, string authorId, HttpContext context, UserCalls calls) => ChangeAuthorAsync(userId, authorId, list, true, context, calls))
             .WithSummary(remove).WithCallProblems();
     }
 
@@ -62,8 +68,11 @@ internal static class UserEndpoints
         // The server leaves an encoded slash in a path as it is.
         string text = word.Replace("%2F", "/", StringComparison.OrdinalIgnoreCase).Trim();
         Faults faults = UserFaults(userId);
-        if (text.Length > WordLengthMax || Rules.HasControl(text, false)) faults.Add("word", $"word {Shown.Value(text)} is not allowed: at most {WordLengthMax} characters, none of them a control character.");
-        else if (Tokens.Of(text).Count == 0) faults.Add("word", $"word {Shown.Value(text)} holds no letter or digit; nothing could match it.");
+        if (text.Length > WordLengthMax || Rules.HasControl(text, false))
+            faults.Add(
+                "word", $"word {Shown.Value(text)} is not allowed: at most {WordLengthMax} characters, none of them a control character.");
+        else if (Tokens.Of(text).Count == 0)
+            faults.Add("word", $"word {Shown.Value(text)} holds no letter or digit; nothing could match it.");
         if (faults.Any) return Problem.Invalid(faults);
         return await calls.ChangeAsync(context, userId, new ProfileChange { List = ProfileList.MutedWords, Value = text, Remove = remove });
     }
@@ -83,7 +92,8 @@ internal static class UserEndpoints
         if (faults.Any) return Problem.Invalid(faults);
         try
         {
-            UserHistory history = await services.GetHistoryAsync(userId, asOfMs, count, TimeSpan.FromMilliseconds(options.Value.CallTimeoutMs), context.RequestAborted);
+            UserHistory history = await services.GetHistoryAsync(
+                userId, asOfMs, count, TimeSpan.FromMilliseconds(options.Value.CallTimeoutMs), context.RequestAborted);
             return TypedResults.Ok(HistoryResponse.From(userId, history));
         }
         catch (ServiceUnavailableException failure)

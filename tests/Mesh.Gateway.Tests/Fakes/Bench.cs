@@ -21,7 +21,8 @@ internal sealed class Bench : IDisposable
         Metrics = new GatewayMetrics(_provider.GetRequiredService<IMeterFactory>());
         Plan = BuildPlan(yaml, Services, Topics, Clock);
         Queue = new SideEffectQueue(Plan, Metrics, Clock, Options.Create(options), NullLogger<SideEffectQueue>.Instance);
-        Pipeline = new FeedPipeline(Plan, Queue, new StageHealth(NullLogger<StageHealth>.Instance), Metrics, Clock, Options.Create(options));
+        Pipeline = new FeedPipeline(
+            Plan, Queue, new StageHealth(NullLogger<StageHealth>.Instance), Metrics, Clock, Options.Create(options));
     }
 
     public FakeServices Services { get; } = new();
@@ -54,7 +55,8 @@ internal sealed class Bench : IDisposable
         Arms = new Dictionary<string, string> { ["ranker"] = "heuristic" },
     };
 
-    public Task<FeedSlate> RunAsync(FeedQuery query) => Pipeline.RunAsync(query, CancellationToken.None).WaitAsync(TimeSpan.FromSeconds(30));
+    public Task<FeedSlate> RunAsync(FeedQuery query) =>
+        Pipeline.RunAsync(query, CancellationToken.None).WaitAsync(TimeSpan.FromSeconds(30));
 
     public void Dispose()
     {

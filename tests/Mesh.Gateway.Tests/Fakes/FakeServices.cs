@@ -48,7 +48,8 @@ internal sealed class FakeServices : IMeshServices
     public Task EnteredAsync(string service) => Entered(service).Task.WaitAsync(TimeSpan.FromSeconds(20));
 
     public Task<UserContext> GetContextAsync(string userId, long asOfMs, int eventsMax, TimeSpan budget, CancellationToken cancellation) =>
-        Answer(AppIds.SequenceStore, budget, () => Users.TryGetValue(userId, out UserContext? context) ? context.Clone() : new UserContext { UserId = userId });
+        Answer(
+            AppIds.SequenceStore, budget, () => Users.TryGetValue(userId, out UserContext? context) ? context.Clone() : new UserContext { UserId = userId });
 
     public Task<UserHistory> GetHistoryAsync(string userId, long? asOfMs, int limit, TimeSpan budget, CancellationToken cancellation) =>
         Answer(AppIds.SequenceStore, budget, () => new UserHistory
@@ -97,18 +98,21 @@ internal sealed class FakeServices : IMeshServices
         Catalogue.Any(candidate => candidate.ItemId == itemId) ? new ItemRow { Item = new Item { ItemId = itemId } } : null);
 
     public Task<RetrievalStatus> GetRetrievalStatusAsync(TimeSpan budget, CancellationToken cancellation) =>
-        Answer(AppIds.Retrieval, budget, () => new RetrievalStatus { Items = 12, Sequence = 40, HeadSequence = 41, IndexVersion = "snap-1", IndexBytes = 999, LastDeltaLagMs = 321, Ready = true });
+        Answer(
+            AppIds.Retrieval, budget, () => new RetrievalStatus { Items = 12, Sequence = 40, HeadSequence = 41, IndexVersion = "snap-1", IndexBytes = 999, LastDeltaLagMs = 321, Ready = true });
 
     public Task<RankerStatus> GetRankerStatusAsync(TimeSpan budget, CancellationToken cancellation) =>
         Answer(AppIds.Ranker, budget, () => new RankerStatus { ModelVersion = "heuristic-1", Arms = { "heuristic" } });
 
     public Task<UpdaterStatus> GetUpdaterStatusAsync(TimeSpan budget, CancellationToken cancellation) =>
-        Answer(AppIds.IndexUpdater, budget, () => new UpdaterStatus { HeadSequence = 43, Items = 12, SnapshotVersion = "snap-1", SnapshotSequence = 30, LastEventLagMs = 55 });
+        Answer(
+            AppIds.IndexUpdater, budget, () => new UpdaterStatus { HeadSequence = 43, Items = 12, SnapshotVersion = "snap-1", SnapshotSequence = 30, LastEventLagMs = 55 });
 
     public Task<(int Status, JsonElement? Body)> GetJsonAsync(string appId, string path, TimeSpan budget, CancellationToken cancellation) => Answer(appId, budget, () =>
-        (200, (JsonElement?)JsonSerializer.SerializeToElement(new { status = "Healthy", version = "1.2.3" })));
+        (200, (JsonElement?)JsonSerializer.SerializeToElement(new { status = "Healthy", version = "1.2.3", lastEventLagMs = 77 })));
 
-    public Task<JsonNode?> InvokeStageAsync(string appId, string method, JsonNode request, TimeSpan budget, CancellationToken cancellation) =>
+    public Task<JsonNode?> InvokeStageAsync(
+        string appId, string method, JsonNode request, TimeSpan budget, CancellationToken cancellation) =>
         Answer(appId, budget, () => OnInvokeStage!(appId, method, request));
 
     public Task<bool> IsSidecarHealthyAsync(CancellationToken cancellation) => Task.FromResult(!Down.ContainsKey("sidecar"));
@@ -126,7 +130,8 @@ internal sealed class FakeServices : IMeshServices
         var response = new ScoreResponse { ModelVersion = "heuristic-1", Arm = request.Arm, Weights = { ActionTaxonomy.Default.DefaultWeights } };
         for (int i = 0; i < request.Candidates.Count; i++)
         {
-            response.Scores.Add(new CandidateScore { ItemId = request.Candidates[i].ItemId, Score = 1 - (i * 0.001f), Probabilities = { Enumerable.Repeat(0.1f, 14) } });
+            response.Scores.Add(
+                new CandidateScore { ItemId = request.Candidates[i].ItemId, Score = 1 - (i * 0.001f), Probabilities = { Enumerable.Repeat(0.1f, 14) } });
         }
 
         return response;
@@ -152,5 +157,6 @@ internal sealed class FakeServices : IMeshServices
         return answer();
     }
 
-    private TaskCompletionSource Entered(string service) => _entered.GetOrAdd(service, _ => new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+    private TaskCompletionSource Entered(string service) =>
+        _entered.GetOrAdd(service, _ => new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
 }

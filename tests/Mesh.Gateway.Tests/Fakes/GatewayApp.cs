@@ -50,7 +50,8 @@ internal sealed class GatewayApp : IAsyncDisposable
 
     public IServiceProvider Provider => _factory.Services;
 
-    public Task<(HttpStatusCode Status, JsonNode? Body, HttpResponseMessage Response)> GetAsync(string path) => SendAsync(HttpMethod.Get, path);
+    public Task<(HttpStatusCode Status, JsonNode? Body, HttpResponseMessage Response)> GetAsync(string path) =>
+        SendAsync(HttpMethod.Get, path);
 
     public Task<(HttpStatusCode Status, JsonNode? Body, HttpResponseMessage Response)> SendAsync(
         HttpMethod method, string path, string? json = null, string contentType = "application/json") =>

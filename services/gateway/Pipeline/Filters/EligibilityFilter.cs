@@ -23,5 +23,6 @@ internal sealed class EligibilityFilter(StageParams options) : PredicateFilter
     /// <summary>Whether a list allows a value: en allows en-GB, and en-GB allows itself only.</summary>
     internal static bool Allows(RepeatedField<string> allowed, string value) =>
         allowed.Count == 0 || value.Length == 0
-        || allowed.Any(entry => value.StartsWith(entry, StringComparison.OrdinalIgnoreCase) && (value.Length == entry.Length || value[entry.Length] == '-'));
+        || allowed.Any(
+            entry => value.StartsWith(entry, StringComparison.OrdinalIgnoreCase) && (value.Length == entry.Length || value[entry.Length] == '-'));
 }

@@ -51,8 +51,10 @@ internal sealed class PipelineFile
         foreach ((YamlNode key, YamlNode value) in root.Children)
         {
             string section = key.ToString();
-            if (!_stages.TryGetValue(section, out List<StageDefinition>? stages)) Fault(key, $"'{section}' is not a section; the sections are {string.Join(", ", Sections)}");
-            else if (value is YamlSequenceNode list) stages.AddRange(list.Children.Select(node => ReadStage(section, node)).OfType<StageDefinition>());
+            if (!_stages.TryGetValue(section, out List<StageDefinition>? stages))
+                Fault(key, $"'{section}' is not a section; the sections are {string.Join(", ", Sections)}");
+            else if (value is YamlSequenceNode list)
+                stages.AddRange(list.Children.Select(node => ReadStage(section, node)).OfType<StageDefinition>());
             else if (value is not YamlScalarNode { Value: null or "" }) Fault(value, $"{section} must be a list of stages");
         }
 
@@ -81,7 +83,8 @@ internal sealed class PipelineFile
         int timeoutMs = 0;
         string? timeout = Scalar(stage, "timeout_ms");
         if (timeout is null) Fault(stage, $"{where} has no timeout_ms; every stage has a time");
-        else if (!int.TryParse(timeout, NumberStyles.None, CultureInfo.InvariantCulture, out timeoutMs) || timeoutMs is < 1 or > 60_000) Fault(stage, $"{where}: timeout_ms is '{timeout}'; 1-60000 was expected");
+        else if (!int.TryParse(timeout, NumberStyles.None, CultureInfo.InvariantCulture, out timeoutMs) || timeoutMs is < 1 or > 60_000)
+            Fault(stage, $"{where}: timeout_ms is '{timeout}'; 1-60000 was expected");
 
         return new StageDefinition(
             name, TimeSpan.FromMilliseconds(Math.Max(1, timeoutMs)), ReadParallel(section, where, stage), ReadOnFailure(where, stage),
@@ -92,14 +95,16 @@ internal sealed class PipelineFile
     {
         string? text = Scalar(stage, "parallel");
         if (text is not (null or "true" or "false")) Fault(stage, $"{where}: parallel is '{text}'; true or false was expected");
-        if (text == "true" && !ParallelSections.Contains(section)) Fault(stage, $"{where}: {section} run one after the other and cannot be parallel");
+        if (text == "true" && !ParallelSections.Contains(section))
+            Fault(stage, $"{where}: {section} run one after the other and cannot be parallel");
         return text == "true";
     }
 
     private OnFailure ReadOnFailure(string where, YamlMappingNode stage)
     {
         string text = Scalar(stage, "on_failure") ?? "serve_without";
-        if (text is not ("serve_without" or "fail_request")) Fault(stage, $"{where}: on_failure is '{text}'; serve_without or fail_request was expected");
+        if (text is not ("serve_without" or "fail_request"))
+            Fault(stage, $"{where}: on_failure is '{text}'; serve_without or fail_request was expected");
         return text == "fail_request" ? OnFailure.FailRequest : OnFailure.ServeWithout;
     }
 
@@ -129,7 +134,8 @@ internal sealed class PipelineFile
     private RemoteTarget? ReadInvoke(string section, string where, YamlMappingNode stage)
     {
         if (!stage.Children.TryGetValue("invoke", out YamlNode? node)) return null;
-        if (!RemoteSections.Contains(section)) Fault(node, $"{where}: a stage of {section} cannot be another app; {string.Join(", ", RemoteSections)} can");
+        if (!RemoteSections.Contains(section))
+            Fault(node, $"{where}: a stage of {section} cannot be another app; {string.Join(", ", RemoteSections)} can");
         if (node is YamlMappingNode invoke && Scalar(invoke, "app_id") is { Length: > 0 } appId && Scalar(invoke, "method") is { Length: > 0 } method && invoke.Children.Count == 2)
         {
             return new RemoteTarget(appId, method.TrimStart('/'));

@@ -88,7 +88,8 @@ internal sealed class StageCatalog(IMeshServices services, IEventTopics topics, 
         {
             if (stage.Invoke is not null)
             {
-                if (local.ContainsKey(stage.Name)) file.Faults.Add($"{section}/{stage.Name}: that name is a stage of the gateway; a stage in another app needs its own");
+                if (local.ContainsKey(stage.Name))
+                    file.Faults.Add($"{section}/{stage.Name}: that name is a stage of the gateway; a stage in another app needs its own");
                 else if (remote is not null) planned.Add(new PlannedStage<TStage>(stage, remote(stage)));
             }
             else if (local.TryGetValue(stage.Name, out Func<StageParams, TStage>? make))
@@ -98,7 +99,8 @@ internal sealed class StageCatalog(IMeshServices services, IEventTopics topics, 
             }
             else if (stage.Name.Length > 0)
             {
-                file.Faults.Add($"{section}/{stage.Name}: no such stage; the gateway has {string.Join(", ", local.Keys)}. A stage in another app needs invoke");
+                file.Faults.Add(
+                    $"{section}/{stage.Name}: no such stage; the gateway has {string.Join(", ", local.Keys)}. A stage in another app needs invoke");
             }
         }
 

@@ -16,7 +16,8 @@ internal sealed record RemoteTarget(string AppId, string Method);
 /// <summary>One stage as the YAML file says.</summary>
 /// <param name="Timeout">Most it may take; what the request has left may be less.</param>
 /// <param name="Parallel">Runs together with neighbours that are parallel too.</param>
-internal sealed record StageDefinition(string Name, TimeSpan Timeout, bool Parallel, OnFailure OnFailure, StageParams Params, RemoteTarget? Invoke);
+internal sealed record StageDefinition(
+    string Name, TimeSpan Timeout, bool Parallel, OnFailure OnFailure, StageParams Params, RemoteTarget? Invoke);
 
 /// <summary>A definition with the code that runs it.</summary>
 internal sealed record PlannedStage<TStage>(StageDefinition Definition, TStage Stage) where TStage : IStage;
@@ -46,7 +47,8 @@ internal sealed record PipelinePlan(
 
 /// <summary>The pipeline file cannot be used; the message lists every fault with its line.</summary>
 internal sealed class PipelineFileException(string file, IReadOnlyList<string> faults)
-    : Exception($"{file} has {faults.Count} fault(s):{Environment.NewLine}{string.Join(Environment.NewLine, faults.Select(fault => "  - " + fault))}")
+    : Exception(
+        $"{file} has {faults.Count} fault(s):{Environment.NewLine}{string.Join(Environment.NewLine, faults.Select(fault => "  - " + fault))}")
 {
     public IReadOnlyList<string> Faults => faults;
 }

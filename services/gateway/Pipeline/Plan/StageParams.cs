@@ -15,7 +15,8 @@ internal sealed class StageParams(IReadOnlyDictionary<string, string> values, Ac
     public int Integer(string name, int preset, int least, int most)
     {
         if (!TryRead(name, out string text)) return preset;
-        if (int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int value) && value >= least && value <= most) return value;
+        if (int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int value) && value >= least && value <= most)
+            return value;
         fault($"param {name} is '{text}'; a whole number from {least} to {most} was expected");
         return preset;
     }
@@ -23,7 +24,8 @@ internal sealed class StageParams(IReadOnlyDictionary<string, string> values, Ac
     public double Number(string name, double preset, double least, double most)
     {
         if (!TryRead(name, out string text)) return preset;
-        if (double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double value) && value >= least && value <= most) return value;
+        if (double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double value) && value >= least && value <= most)
+            return value;
         fault($"param {name} is '{text}'; a number from {least} to {most} was expected");
         return preset;
     }

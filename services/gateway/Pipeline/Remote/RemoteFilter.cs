@@ -21,12 +21,15 @@ internal sealed class RemoteFilter(IMeshServices services, StageDefinition stage
         if (kept is null && removed is null) throw new StageException("the stage answered neither kept nor removed");
 
         var asked = candidates.Select(candidate => candidate.ItemId).ToHashSet(StringComparer.Ordinal);
-        if ((kept ?? []).Concat(removed ?? []).FirstOrDefault(id => !asked.Contains(id)) is { } stranger) throw new StageException($"the stage answered item {stranger}, which it was not asked about");
+        if ((kept ?? []).Concat(removed ?? []).FirstOrDefault(id => !asked.Contains(id)) is { } stranger)
+            throw new StageException($"the stage answered item {stranger}, which it was not asked about");
         kept ??= [.. asked.Except(removed!)];
         removed ??= [.. asked.Except(kept)];
         if (kept.Overlaps(removed)) throw new StageException("the stage answered an item as both kept and removed");
-        if (kept.Count + removed.Count != asked.Count) throw new StageException($"the stage answered {kept.Count} kept and {removed.Count} removed of {asked.Count} candidates");
+        if (kept.Count + removed.Count != asked.Count)
+            throw new StageException($"the stage answered {kept.Count} kept and {removed.Count} removed of {asked.Count} candidates");
 
-        return new Partition([.. candidates.Where(candidate => kept.Contains(candidate.ItemId))], [.. candidates.Where(candidate => removed.Contains(candidate.ItemId))]);
+        return new Partition(
+            [.. candidates.Where(candidate => kept.Contains(candidate.ItemId))], [.. candidates.Where(candidate => removed.Contains(candidate.ItemId))]);
     }
 }

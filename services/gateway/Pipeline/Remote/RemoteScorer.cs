@@ -19,7 +19,8 @@ internal sealed class RemoteScorer(IMeshServices services, StageDefinition stage
         foreach (FeedCandidate candidate in candidates)
         {
             if (scores[candidate.ItemId] is not { } node) continue;
-            if (node is not JsonValue value || !value.TryGetValue(out double score) || !double.IsFinite(score)) throw new StageException($"the stage's score of item {candidate.ItemId} is no number");
+            if (node is not JsonValue value || !value.TryGetValue(out double score) || !double.IsFinite(score))
+                throw new StageException($"the stage's score of item {candidate.ItemId} is no number");
             updates.Add((candidate, score));
         }
 

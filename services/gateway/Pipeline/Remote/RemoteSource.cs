@@ -16,9 +16,11 @@ internal sealed class RemoteSource(IMeshServices services, StageDefinition stage
 
     public async Task<Found> FetchAsync(FeedQuery query, StageCall call)
     {
-        JsonNode? answer = await services.InvokeStageAsync(stage.Invoke!.AppId, stage.Invoke.Method, StageJson.Request(query, [], stage.Params), call.Budget, call.Cancellation);
+        JsonNode? answer = await services.InvokeStageAsync(
+            stage.Invoke!.AppId, stage.Invoke.Method, StageJson.Request(query, [], stage.Params), call.Budget, call.Cancellation);
         if (answer?["candidates"] is not JsonArray rows) throw new StageException("the stage answered no candidates");
-        if (rows.Count > CandidatesMax) throw new StageException($"the stage answered {rows.Count} candidates; at most {CandidatesMax} are taken");
+        if (rows.Count > CandidatesMax)
+            throw new StageException($"the stage answered {rows.Count} candidates; at most {CandidatesMax} are taken");
         return new Found([.. rows.Select(Read)]);
     }
 
@@ -31,7 +33,8 @@ internal sealed class RemoteSource(IMeshServices services, StageDefinition stage
             DurationMs = row.Integer("durationMs") ?? 0, Similarity = row.Number("similarity") ?? 0, Text = row.Text("text") ?? "", Sources = { stage.Name },
         };
         candidate.Tags.Add(row.Texts("tags", Limits.TagsMax) ?? []);
-        if (row.Faults.Any || !MeshId.IsValid(candidate.ItemId) || !MeshId.IsValid(candidate.AuthorId)) throw new StageException("the stage answered a candidate that cannot be read");
+        if (row.Faults.Any || !MeshId.IsValid(candidate.ItemId) || !MeshId.IsValid(candidate.AuthorId))
+            throw new StageException("the stage answered a candidate that cannot be read");
         return new FeedCandidate(candidate) { TextLoaded = row.Has("text") };
     }
 }

@@ -48,7 +48,8 @@ internal static class StageJson
     {
         if (answer?[name] is not { } node) return null;
         if (node is not JsonArray ids) throw new StageException($"the stage answered {name} that is not an array");
-        return ids.Select(id => id is JsonValue value && value.TryGetValue(out string? text) ? text : throw new StageException($"the stage answered {name} with an entry that is no string"))
+        return ids.Select(
+            id => id is JsonValue value && value.TryGetValue(out string? text) ? text : throw new StageException($"the stage answered {name} with an entry that is no string"))
             .ToHashSet(StringComparer.Ordinal);
     }
 }

@@ -15,7 +15,8 @@ internal sealed class AuthorDiversityScorer(StageParams options) : IScorer
     {
         var passed = new Dictionary<string, int>(StringComparer.Ordinal);
         var ranks = new List<(FeedCandidate Candidate, int Rank)>(candidates.Count);
-        foreach (FeedCandidate candidate in candidates.OrderByDescending(candidate => candidate.Score).ThenBy(candidate => candidate.ItemId, StringComparer.Ordinal))
+        foreach (
+            FeedCandidate candidate in candidates.OrderByDescending(candidate => candidate.Score).ThenBy(candidate => candidate.ItemId, StringComparer.Ordinal))
         {
             int rank = passed.GetValueOrDefault(candidate.AuthorId);
             passed[candidate.AuthorId] = rank + 1;

@@ -17,7 +17,8 @@ internal sealed class FallbackOrderScorer(StageParams options) : IScorer
         // A retrieved list is best first; the position keeps that order among equals of a very old catalogue.
         for (int i = 0; i < candidates.Count; i++)
         {
-            if (double.IsNaN(candidates[i].Composite)) candidates[i].Composite = Score(query, candidates[i]) + (1e-6 * (candidates.Count - i) / candidates.Count);
+            if (double.IsNaN(candidates[i].Composite))
+                candidates[i].Composite = Score(query, candidates[i]) + (1e-6 * (candidates.Count - i) / candidates.Count);
         }
     });
 
@@ -25,7 +26,8 @@ internal sealed class FallbackOrderScorer(StageParams options) : IScorer
     {
         double ageHours = Math.Max(0, query.NowMs - candidate.Data.CreatedAtMs) / MsPerHour;
         double similarity = float.IsFinite(candidate.Data.Similarity) ? Math.Clamp(candidate.Data.Similarity, 0, 1) : 0;
-        double interest = 0.25 + (candidate.InNetwork ? 1 : 0) + (0.25 * Math.Min(4, Math.Max(0, candidate.Sources.Count - 1))) + (0.5 * similarity);
+        double interest = 0.25 + (candidate.InNetwork ? 1 : 0) + (
+            0.25 * Math.Min(4, Math.Max(0, candidate.Sources.Count - 1))) + (0.5 * similarity);
         return interest * Math.Pow(0.5, ageHours / _halfLifeHours);
     }
 }

@@ -39,7 +39,8 @@ internal sealed class RankerScorer(IMeshServices services) : IScorer
     // The ranker sees the network as this user's, and no text: it is large, and no feature.
     private static Candidate ToScore(FeedCandidate candidate)
     {
-        if (candidate.Data.Text.Length == 0 && candidate.Data.InNetwork == candidate.InNetwork && candidate.Data.Sources.Count == candidate.Sources.Count) return candidate.Data;
+        if (candidate.Data.Text.Length == 0 && candidate.Data.InNetwork == candidate.InNetwork && candidate.Data.Sources.Count == candidate.Sources.Count)
+            return candidate.Data;
         Candidate copy = candidate.Data.Clone();
         copy.Text = "";
         copy.InNetwork = candidate.InNetwork;
@@ -50,11 +51,13 @@ internal sealed class RankerScorer(IMeshServices services) : IScorer
 
     private static void Check(IReadOnlyList<FeedCandidate> candidates, ScoreResponse response)
     {
-        if (response.Scores.Count != candidates.Count) throw new StageException($"the ranker answered {response.Scores.Count} scores for {candidates.Count} candidates");
+        if (response.Scores.Count != candidates.Count)
+            throw new StageException($"the ranker answered {response.Scores.Count} scores for {candidates.Count} candidates");
         for (int i = 0; i < candidates.Count; i++)
         {
             CandidateScore score = response.Scores[i];
-            if (score.ItemId != candidates[i].ItemId) throw new StageException($"the ranker's score {i} is of item {score.ItemId}, not of {candidates[i].ItemId}");
+            if (score.ItemId != candidates[i].ItemId)
+                throw new StageException($"the ranker's score {i} is of item {score.ItemId}, not of {candidates[i].ItemId}");
             if (!float.IsFinite(score.Score)) throw new StageException($"the ranker's score of item {score.ItemId} is {score.Score}");
         }
     }

@@ -12,7 +12,8 @@ internal sealed class TopSelector(StageParams options) : ISelector
         var selected = new List<FeedCandidate>(query.Limit);
         var reserve = new List<FeedCandidate>();
         var taken = new Dictionary<string, int>(StringComparer.Ordinal);
-        foreach (FeedCandidate candidate in candidates.OrderByDescending(Rank).ThenBy(candidate => candidate.ItemId, StringComparer.Ordinal))
+        foreach (
+            FeedCandidate candidate in candidates.OrderByDescending(Rank).ThenBy(candidate => candidate.ItemId, StringComparer.Ordinal))
         {
             int ofAuthor = taken.GetValueOrDefault(candidate.AuthorId);
             if (selected.Count == query.Limit || ofAuthor == _perAuthorMax)

@@ -24,7 +24,8 @@ internal sealed class RequestLogSideEffect(IMeshServices services, StageParams o
         };
         foreach ((string flag, string arm) in query.Arms) entry.Arms[flag] = arm;
         entry.Candidates.Add(slate.Selected.Select(candidate => Row(candidate, served: true)));
-        entry.Candidates.Add(slate.Reserve.Take(Math.Max(0, _candidatesMax - slate.Selected.Count)).Select(candidate => Row(candidate, served: false)));
+        entry.Candidates.Add(
+            slate.Reserve.Take(Math.Max(0, _candidatesMax - slate.Selected.Count)).Select(candidate => Row(candidate, served: false)));
         return services.LogRequestAsync(entry, call.Budget, call.Cancellation);
     }
 

@@ -29,11 +29,13 @@ internal sealed class RememberedTrending(TimeProvider clock)
         {
             if (entries.Count == Max || !ids.Add(candidate.ItemId)) continue;
             bool keepsText = !withText && known.GetValueOrDefault(candidate.ItemId) is { TextLoaded: true };
-            entries.Add(new Entry(keepsText ? WithText(candidate, known[candidate.ItemId].Candidate.Text) : candidate, withText || keepsText, now));
+            entries.Add(
+                new Entry(keepsText ? WithText(candidate, known[candidate.ItemId].Candidate.Text) : candidate, withText || keepsText, now));
         }
 
         if (entries.Count == 0) return;
-        entries.AddRange(before.Entries.Where(entry => now - entry.At < AgeMax && ids.Add(entry.Candidate.ItemId)).Take(Max - entries.Count));
+        entries.AddRange(
+            before.Entries.Where(entry => now - entry.At < AgeMax && ids.Add(entry.Candidate.ItemId)).Take(Max - entries.Count));
         _memory = new Memory(entries, response.IndexVersion, withText ? now : before.TextAt);
     }
 
