@@ -1,6 +1,6 @@
 using Mesh.Hosting;
 using Mesh.IndexUpdater.Deltas;
-using Mesh.IndexUpdater.Encoding;
+using Mesh.IndexUpdater.Encoders;
 using Mesh.IndexUpdater.Shards;
 using Mesh.IndexUpdater.Writing;
 using Mesh.Snapshots;

@@ -1,5 +1,5 @@
 using Mesh.Contracts;
-using Mesh.IndexUpdater.Encoding;
+using Mesh.IndexUpdater.Encoders;
 using Mesh.Numerics;
 
 namespace Mesh.IndexUpdater.Tests;

@@ -38,6 +38,7 @@ public sealed class ShardPropertyTests
             {
                 case 0: await EventuallyAsync(rig.RestartAsync); break;
                 case 1: await EventuallyAsync(() => rig.SnapshotAsync(refit: random.Next(3) == 0)); break;
+                case 3: await ChangeDuringSnapshotAsync(rig, random, model); break;
                 case 2 when past.Count > 0: await EventuallyAsync(past[random.Next(past.Count)]); break; // delivered again
                 default: past.Add(await ChangeAsync(rig, random, model)); break;
             }
@@ -55,6 +56,15 @@ public sealed class ShardPropertyTests
         LoadedShard shard = await rig.AssertDurableAsync();
         await AssertReplicasAsync(rig, shard, replica);
         model.AssertSame(shard.Catalogue);
+    }
+
+    private static async Task ChangeDuringSnapshotAsync(ShardRig rig, Random random, Model model)
+    {
+        rig.Blobs.Gate = new TaskCompletionSource();
+        await EventuallyAsync(() => rig.Writer.BeginSnapshotAsync(refit: random.Next(2) == 0, default));
+        for (int i = random.Next(5); i > 0; i--) await ChangeAsync(rig, random, model);
+        rig.Blobs.Gate.SetResult();
+        rig.Blobs.Gate = null;
     }
 
     private static void Fail(ShardRig rig, Random random)

@@ -1,6 +1,6 @@
 using Mesh.Contracts;
 using Mesh.Contracts.Storage;
-using Mesh.IndexUpdater.Encoding;
+using Mesh.IndexUpdater.Encoders;
 using Mesh.IndexUpdater.Shards;
 using Mesh.Snapshots;
 

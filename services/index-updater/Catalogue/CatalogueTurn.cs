@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 using Google.Protobuf;
 using Mesh.Contracts;
 using Mesh.Contracts.Storage;
-using Mesh.IndexUpdater.Encoding;
+using Mesh.IndexUpdater.Encoders;
 using Mesh.Numerics;
 
 namespace Mesh.IndexUpdater.Catalogue;

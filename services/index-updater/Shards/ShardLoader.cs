@@ -4,7 +4,7 @@ using Mesh.Contracts;
 using Mesh.Contracts.Storage;
 using Mesh.IndexUpdater.Catalogue;
 using Mesh.IndexUpdater.Deltas;
-using Mesh.IndexUpdater.Encoding;
+using Mesh.IndexUpdater.Encoders;
 using Mesh.Numerics;
 using Mesh.Snapshots;
 

@@ -1,5 +1,5 @@
 using Mesh.IndexUpdater.Deltas;
-using Mesh.IndexUpdater.Encoding;
+using Mesh.IndexUpdater.Encoders;
 using Mesh.Snapshots;
 using Microsoft.Extensions.Options;
 

@@ -3,7 +3,7 @@ using Google.Protobuf;
 using Mesh.Contracts;
 using Mesh.Contracts.Storage;
 using Mesh.IndexUpdater.Catalogue;
-using Mesh.IndexUpdater.Encoding;
+using Mesh.IndexUpdater.Encoders;
 using Mesh.Numerics;
 using Mesh.Snapshots;
 

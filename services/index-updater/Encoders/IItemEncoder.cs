@@ -1,6 +1,6 @@
 using Mesh.Contracts;
 
-namespace Mesh.IndexUpdater.Encoding;
+namespace Mesh.IndexUpdater.Encoders;
 
 /// <summary>Turns an item into the vector that it is found by. Pure: the same item gives the same vector in every process.</summary>
 internal interface IItemEncoder

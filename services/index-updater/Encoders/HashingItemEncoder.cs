@@ -1,7 +1,7 @@
 using Mesh.Contracts;
 using Mesh.Numerics;
 
-namespace Mesh.IndexUpdater.Encoding;
+namespace Mesh.IndexUpdater.Encoders;
 
 /// <summary>
 /// The encoder that needs no training: words and word pairs of the text, tags and the author are hashed to signed features,
