@@ -15,6 +15,7 @@ namespace Mesh.Host;
 internal sealed class DemoWorld(PrefixedOutput output, TimeProvider clock)
 {
     private const string Name = "demo";
+    private static readonly TimeSpan IndexPause = TimeSpan.FromSeconds(1);
     private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web);
 
     public async Task FillAsync(RunState run, CancellationToken cancellation)
@@ -62,22 +63,18 @@ internal sealed class DemoWorld(PrefixedOutput output, TimeProvider clock)
             "", ""));
     }
 
-    // Item 1 of a world is the oldest; a store with any content has an index with rows.
-    private static async Task<bool> HasItemsAsync(FeedApi api, CancellationToken cancellation)
+    // The index is null while neither retrieval nor index-updater answers; both were ready a moment ago.
+    private async Task<bool> HasItemsAsync(FeedApi api, CancellationToken cancellation)
     {
-        JsonElement system = await api.GetAsync("v1/system", cancellation);
-        return LargestItemCount(system) > 0;
-    }
+        while (true)
+        {
+            JsonElement system = await api.GetAsync("v1/system", cancellation);
+            if (system.TryGetProperty("index", out JsonElement index) && index.ValueKind is JsonValueKind.Object) return index.GetProperty("items").GetInt64() > 0;
 
-    // /v1/system nests the index under the service that holds it; the figure is found by its name wherever it is.
-    private static long LargestItemCount(JsonElement element) => element.ValueKind switch
-    {
-        JsonValueKind.Object => element.EnumerateObject().Select(property => property is { Name: "items" or "itemCount", Value.ValueKind: JsonValueKind.Number }
-            ? property.Value.GetInt64()
-            : LargestItemCount(property.Value)).DefaultIfEmpty().Max(),
-        JsonValueKind.Array => element.EnumerateArray().Select(LargestItemCount).DefaultIfEmpty().Max(),
-        _ => 0,
-    };
+            output.WriteLine(Name, "Waiting for the index to answer.");
+            await Task.Delay(IndexPause, clock, cancellation);
+        }
+    }
 
     private static async Task SaveAsync(string path, Progress progress, CancellationToken cancellation)
     {

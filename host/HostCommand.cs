@@ -4,7 +4,10 @@ using Mesh.Host.Data;
 using Mesh.Host.Processes;
 using Mesh.Host.Runtime;
 using Mesh.Host.Topology;
+using Mesh.Sidecar.Components;
 using Mesh.Simulator;
+using Mesh.Simulator.Import;
+using Mesh.Simulator.Rest;
 
 namespace Mesh.Host;
 
@@ -43,7 +46,8 @@ internal static class HostCommand
         {
             return await RunAsync(arguments, signals);
         }
-        catch (Exception exception) when (exception is TemplateException or PortException or DataDirectoryInUseException or RuntimeException)
+        catch (Exception exception) when (exception is TemplateException or PortException or DataDirectoryInUseException or RuntimeException
+            or ComponentException or DataException or FeedApiException)
         {
             await Console.Error.WriteLineAsync(exception.Message);
             return Failed;

@@ -225,7 +225,8 @@ public sealed class MeshHost : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        List<int> services = [.. (ReadRun() ?? []).Select(app => app.Pid).Where(pid => pid != 0)];
+        // A host that was refused has no services of its own; the run.json there is another's.
+        List<int> services = ReadRunPid() == _process.Id ? [.. (ReadRun() ?? []).Select(app => app.Pid).Where(pid => pid != 0)] : [];
         try
         {
             if (!_process.HasExited) await StopAsync();

@@ -18,12 +18,12 @@ public interface IDataSet
     int? EventCount { get; }
 
     /// <exception cref="DataException">A file is missing or a line cannot be read.</exception>
-    IEnumerable<ItemRow> Items();
+    IEnumerable<ItemBody> Items();
 
-    IEnumerable<FollowRow> Follows();
+    IEnumerable<FollowBody> Follows();
 
     /// <inheritdoc cref="Items"/>
-    IEnumerable<EventRow> Events();
+    IEnumerable<EventBody> Events();
 }
 
 /// <summary>A data set cannot be read; the message names the file and the line.</summary>

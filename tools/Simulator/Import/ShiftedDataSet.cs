@@ -18,9 +18,9 @@ public sealed class ShiftedDataSet(IDataSet data, TimeSpan shift) : IDataSet
 
     public int? EventCount => data.EventCount;
 
-    public IEnumerable<ItemRow> Items() => data.Items().Select(item => item with { CreatedAt = item.CreatedAt + _shiftMs });
+    public IEnumerable<ItemBody> Items() => data.Items().Select(item => item with { CreatedAt = item.CreatedAt + _shiftMs });
 
-    public IEnumerable<FollowRow> Follows() => data.Follows();
+    public IEnumerable<FollowBody> Follows() => data.Follows();
 
-    public IEnumerable<EventRow> Events() => data.Events().Select(row => row with { Time = row.Time + _shiftMs });
+    public IEnumerable<EventBody> Events() => data.Events().Select(row => row with { Time = row.Time + _shiftMs });
 }

@@ -39,15 +39,15 @@ public sealed class KuaiRandDataSet : IDataSet
     /// <summary>When the last row was logged: reads the log once.</summary>
     public DateTimeOffset LastEventAt() => DateTimeOffset.FromUnixTimeMilliseconds(Rows().Select(row => row.Integer("time_ms")).DefaultIfEmpty().Max());
 
-    public IEnumerable<ItemRow> Items()
+    public IEnumerable<ItemBody> Items()
     {
         HashSet<long>? wanted = _rowsMax is null ? null : [.. Rows().Select(row => row.Integer("video_id"))];
         return Table.Csv(_videosPath).Where(row => wanted is null || wanted.Contains(row.Integer("video_id"))).Select(ToItem);
     }
 
-    public IEnumerable<FollowRow> Follows() => [];
+    public IEnumerable<FollowBody> Follows() => [];
 
-    public IEnumerable<EventRow> Events() => Rows().SelectMany(ToEvents);
+    public IEnumerable<EventBody> Events() => Rows().SelectMany(ToEvents);
 
     private IEnumerable<Row> Rows()
     {
@@ -55,7 +55,7 @@ public sealed class KuaiRandDataSet : IDataSet
         return _rowsMax is { } max ? rows.Take(max) : rows;
     }
 
-    private static ItemRow ToItem(Row row)
+    private static ItemBody ToItem(Row row)
     {
         string[] tags = [.. row.Text("tag").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select(tag => $"tag{tag}")];
         string uploadType = row.Text("upload_type");
@@ -64,7 +64,7 @@ public sealed class KuaiRandDataSet : IDataSet
         var attributes = new Dictionary<string, string> { ["kind"] = "video" };
         if (row.Text("video_type") is { Length: > 0 } type) attributes["videoType"] = type;
         if (uploadType.Length > 0) attributes["uploadType"] = uploadType;
-        return new ItemRow
+        return new ItemBody
         {
             ItemId = $"kr:v{Id(row, "video_id")}",
             AuthorId = $"kr:a{Id(row, "author_id")}",
@@ -76,14 +76,14 @@ public sealed class KuaiRandDataSet : IDataSet
         };
     }
 
-    private static IEnumerable<EventRow> ToEvents(Row row)
+    private static IEnumerable<EventBody> ToEvents(Row row)
     {
         long time = row.Integer("time_ms");
         string user = $"kr:u{Id(row, "user_id")}";
         string item = $"kr:v{Id(row, "video_id")}";
         foreach ((string action, float? value) in Actions(row))
         {
-            yield return new EventRow
+            yield return new EventBody
             {
                 // Exact duplicates of a row give the same ids again.
                 EventId = EventIds.Make(time, "kuairand", user, item, action),

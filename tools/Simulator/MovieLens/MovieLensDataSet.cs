@@ -51,7 +51,7 @@ public sealed partial class MovieLensDataSet : IDataSet
 
     private bool Partial { get; init; }
 
-    public IEnumerable<ItemRow> Items()
+    public IEnumerable<ItemBody> Items()
     {
         var firstRated = new Dictionary<int, long>();
         foreach (Rating rating in _ratings) firstRated.TryAdd(rating.Movie, rating.TimeMs);
@@ -66,13 +66,13 @@ public sealed partial class MovieLensDataSet : IDataSet
         }
     }
 
-    public IEnumerable<FollowRow> Follows() => [];
+    public IEnumerable<FollowBody> Follows() => [];
 
-    public IEnumerable<EventRow> Events() => _ratings.Select(rating =>
+    public IEnumerable<EventBody> Events() => _ratings.Select(rating =>
     {
         string user = $"ml:u{rating.User.ToString(CultureInfo.InvariantCulture)}";
         string item = ItemId(rating.Movie);
-        return new EventRow
+        return new EventBody
         {
             EventId = EventIds.Make(rating.TimeMs, "movielens", user, item),
             UserId = user,
@@ -86,13 +86,13 @@ public sealed partial class MovieLensDataSet : IDataSet
 
     internal static string ActionOf(float rating) => rating >= 4 ? "like" : rating >= 3 ? "click" : "not_interested";
 
-    private static ItemRow ToItem(int movie, string title, string genreList, long createdAt)
+    private static ItemBody ToItem(int movie, string title, string genreList, long createdAt)
     {
         string[] genres = [.. genreList.Split('|', StringSplitOptions.RemoveEmptyEntries).Where(genre => genre != "(no genres listed)").Select(Slug)];
         Match year = YearAtEnd().Match(title);
         string decade = year.Success ? $"{year.Groups[1].Value[..3]}0s" : "unknown";
         string[] tags = [.. genres.Select(genre => genre.ToLowerInvariant())];
-        return new ItemRow
+        return new ItemBody
         {
             ItemId = ItemId(movie),
             AuthorId = $"genre:{(genres.Length == 0 ? "None" : genres[0])}:{decade}",

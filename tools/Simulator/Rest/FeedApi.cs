@@ -36,15 +36,15 @@ public sealed class FeedApi : IDisposable
     private long _retries;
 
     /// <exception cref="FeedApiException">The call was refused as such, or patience ran out.</exception>
-    public Task<BatchAnswer> PostItemsAsync(IReadOnlyList<ItemRow> items, CancellationToken cancellation) => PostAsync("v1/items", new { items }, items.Count, cancellation);
+    public Task<BatchAnswer> PostItemsAsync(IReadOnlyList<ItemBody> items, CancellationToken cancellation) => PostAsync("v1/items", new { items }, items.Count, cancellation);
 
     /// <inheritdoc cref="PostItemsAsync"/>
-    public Task<BatchAnswer> PostEventsAsync(IReadOnlyList<EventRow> events, CancellationToken cancellation) => PostAsync("v1/events", new { events }, events.Count, cancellation);
+    public Task<BatchAnswer> PostEventsAsync(IReadOnlyList<EventBody> events, CancellationToken cancellation) => PostAsync("v1/events", new { events }, events.Count, cancellation);
 
     /// <summary>Makes a user follow an author.</summary>
     /// <returns>Null, or why the gateway refuses it for good.</returns>
     /// <exception cref="FeedApiException">Patience ran out.</exception>
-    public async Task<string?> PutFollowAsync(FollowRow follow, CancellationToken cancellation)
+    public async Task<string?> PutFollowAsync(FollowBody follow, CancellationToken cancellation)
     {
         ArgumentNullException.ThrowIfNull(follow);
         string path = $"v1/users/{Uri.EscapeDataString(follow.UserId)}/follows/{Uri.EscapeDataString(follow.AuthorId)}";

@@ -69,7 +69,7 @@ public sealed class SyntheticWorld : IDataSet
         return 3.0 * topics + AuthorBias(user, what.Author) + 0.6 * what.Quality + language;
     }
 
-    public IEnumerable<ItemRow> Items() => _items.Select((item, index) => new ItemRow
+    public IEnumerable<ItemBody> Items() => _items.Select((item, index) => new ItemBody
     {
         ItemId = ItemId(index),
         AuthorId = AuthorId(item.Author),
@@ -81,17 +81,17 @@ public sealed class SyntheticWorld : IDataSet
         Attributes = new Dictionary<string, string> { ["kind"] = item.DurationMs == 0 ? "post" : "video" },
     });
 
-    public IEnumerable<FollowRow> Follows() => _users.SelectMany((user, index) => user.Follows.Select(author => new FollowRow(UserId(index), AuthorId(author))));
+    public IEnumerable<FollowBody> Follows() => _users.SelectMany((user, index) => user.Follows.Select(author => new FollowBody(UserId(index), AuthorId(author))));
 
     /// <summary>Events in the order of their times: exactly <see cref="SyntheticOptions.Events"/> of them.</summary>
     /// <exception cref="DataException">The world is too small for so many events.</exception>
-    public IEnumerable<EventRow> Events()
+    public IEnumerable<EventBody> Events()
     {
         var random = new Random(_options.Seed ^ 0x5eed);
         long startMs = StartMs;
         double[] activity = Cumulate(_users.Select(user => user.Activity));
         var behaviour = new Behaviour(random);
-        var drawn = new List<EventRow>(_options.Events);
+        var drawn = new List<EventBody>(_options.Events);
         var seen = new HashSet<(int User, int Item)>(); // a user meets an item once
         for (long looks = 0; drawn.Count < _options.Events; looks++)
         {
@@ -119,7 +119,7 @@ public sealed class SyntheticWorld : IDataSet
 
     private long StartMs => EndMs - (long)TimeSpan.FromDays(_options.Days).TotalMilliseconds;
 
-    private static EventRow ToRow(int user, int item, string action, long timeMs, float? value) => new()
+    private static EventBody ToRow(int user, int item, string action, long timeMs, float? value) => new()
     {
         EventId = EventIds.Make(timeMs, "synthetic", UserId(user), ItemId(item), action),
         UserId = UserId(user),

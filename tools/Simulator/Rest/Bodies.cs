@@ -1,7 +1,7 @@
 namespace Mesh.Simulator.Rest;
 
 /// <summary>One item of <c>POST /v1/items</c>. Times are Unix milliseconds.</summary>
-public sealed record ItemRow
+public sealed record ItemBody
 {
     public required string ItemId { get; init; }
 
@@ -21,7 +21,7 @@ public sealed record ItemRow
 }
 
 /// <summary>One event of <c>POST /v1/events</c>. The id is derived from what happened, so that sending it again changes nothing.</summary>
-public sealed record EventRow
+public sealed record EventBody
 {
     public required string EventId { get; init; }
 
@@ -43,7 +43,7 @@ public sealed record EventRow
 }
 
 /// <summary>One <c>PUT /v1/users/{userId}/follows/{authorId}</c>.</summary>
-public sealed record FollowRow(string UserId, string AuthorId);
+public sealed record FollowBody(string UserId, string AuthorId);
 
 /// <summary>What the gateway said of a batch.</summary>
 /// <param name="Accepted">Rows that are durably with the broker.</param>
