@@ -30,7 +30,7 @@ internal sealed class SupervisedProcess(SupervisedProcessOptions options, Prefix
     // A grandchild may hold the pipes open after the child's end; its last words are not worth a hang.
     private static readonly TimeSpan DrainPatience = TimeSpan.FromSeconds(1);
 
-    private readonly CancellationTokenSource _stopping = new();
+    private readonly CancellationTokenSource _stopping = new(); // without a timer: holds nothing to dispose of
     private readonly RestartBackoff _backoff = new();
     private readonly Lock _gate = new(); // guards _current against a start that races with a stop
     private Process? _current;
@@ -85,11 +85,11 @@ internal sealed class SupervisedProcess(SupervisedProcessOptions options, Prefix
         }
     }
 
+    /// <summary>Kills it and waits for its end. May be called again.</summary>
     public async ValueTask DisposeAsync()
     {
         Kill();
         await _supervision;
-        _stopping.Dispose();
     }
 
     private async Task SuperviseAsync()

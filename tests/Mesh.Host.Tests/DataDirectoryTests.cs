@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Mesh.Host.Data;
+using Mesh.Testing;
 
 namespace Mesh.Host.Tests;
 
@@ -7,7 +8,7 @@ public sealed class DataDirectoryTests : IDisposable
 {
     private static readonly RunState State = new(42, DateTimeOffset.UnixEpoch, "http://localhost:1", "/d", [new RunApp("a", 7, DateTimeOffset.UnixEpoch, "http://localhost:1", 2, 3, true, 0, null)]);
 
-    private readonly TemporaryFolder _folder = new();
+    private readonly TempFolder _folder = new();
 
     public void Dispose() => _folder.Dispose();
 

@@ -8,7 +8,7 @@ namespace Mesh.Host.Tests;
 /// <summary>The built host as a process: what it starts, what it says, and that it leaves nothing behind.</summary>
 public sealed class HostProcessTests : IDisposable
 {
-    private readonly TemporaryFolder _folder = new();
+    private readonly TempFolder _folder = new();
 
     public void Dispose() => _folder.Dispose();
 
@@ -30,8 +30,6 @@ public sealed class HostProcessTests : IDisposable
         Assert.Equal(0, await host.StopAsync());
         Assert.All(pids, pid => Assert.False(IsRunning(pid)));
         Assert.False(File.Exists(Path.Combine(host.DataDirectory, "run.json")));
-        string[] stops = [.. host.Output.Split('\n').Where(line => line.Contains("Application is shutting down", StringComparison.Ordinal))];
-        Assert.StartsWith("gateway", stops[0], StringComparison.Ordinal);
     }
 
     [UnixFact]

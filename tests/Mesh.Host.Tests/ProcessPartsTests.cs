@@ -1,13 +1,14 @@
 using Mesh.Host.Processes;
 using Mesh.Host.Runtime;
 using Mesh.Host.Topology;
+using Mesh.Testing;
 
 namespace Mesh.Host.Tests;
 
 public sealed class ProcessPartsTests : IDisposable
 {
     private static readonly AppPorts Ports = new(8080, 3500, 50001);
-    private readonly TemporaryFolder _folder = new();
+    private readonly TempFolder _folder = new();
 
     public void Dispose() => _folder.Dispose();
 

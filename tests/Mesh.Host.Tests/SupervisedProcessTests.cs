@@ -70,6 +70,7 @@ public sealed class SupervisedProcessTests
 
         Assert.False(await process.StopAsync(TimeSpan.FromMilliseconds(200)));
         await process.DisposeAsync();
+        await process.DisposeAsync(); // the run's own clean-up comes after a kill
 
         Assert.False(IsRunning(pid));
         await UntilAsync(() => !IsRunning(child));

@@ -1,10 +1,11 @@
 using Mesh.Host.Topology;
+using Mesh.Testing;
 
 namespace Mesh.Host.Tests;
 
 public sealed class TemplateReaderTests : IDisposable
 {
-    private readonly TemporaryFolder _folder = new();
+    private readonly TempFolder _folder = new();
 
     public TemplateReaderTests()
     {

@@ -36,22 +36,3 @@ public sealed class XzFactAttribute : FactAttribute
         if (!folders.Any(folder => File.Exists(Path.Combine(folder, OperatingSystem.IsWindows() ? "xz.exe" : "xz")))) Skip = "Needs the xz command (xz-utils), which is not on PATH.";
     }
 }
-
-/// <summary>A test on a public data set, which is never part of the repository. Skips, and says so, where it is not there.</summary>
-public sealed class DataSetFactAttribute : FactAttribute
-{
-    public DataSetFactAttribute(string dataSet)
-    {
-        string path = PathOf(dataSet);
-        if (!Directory.Exists(path)) Skip = $"Needs the data set {dataSet} in {path} (FEEDMESH_DATA names another folder).";
-    }
-
-    /// <summary>Folder of a data set: under FEEDMESH_DATA, or under shared/data beside the repository.</summary>
-    public static string PathOf(string dataSet)
-    {
-        string root = Environment.GetEnvironmentVariable("FEEDMESH_DATA") is { Length: > 0 } configured
-            ? configured
-            : Path.GetFullPath(Path.Combine(Testing.MeshHost.RepositoryRoot, "..", "shared", "data"));
-        return Path.Combine(root, dataSet);
-    }
-}

@@ -2,6 +2,7 @@ using Mesh.Contracts;
 using Mesh.Simulator.Import;
 using Mesh.Simulator.KuaiRand;
 using Mesh.Simulator.Rest;
+using Mesh.Testing;
 
 namespace Mesh.Simulator.Tests;
 
@@ -95,7 +96,7 @@ public sealed class KuaiRandTests : IDisposable
     [DataSetFact("kuairand-pure")]
     public void The_public_set_has_its_documented_counts_and_its_duplicates_fall_together()
     {
-        KuaiRandDataSet data = KuaiRandDataSet.Open(DataSetFactAttribute.PathOf("kuairand-pure"));
+        KuaiRandDataSet data = KuaiRandDataSet.Open(DataSet.Folder("kuairand-pure"));
         ItemBody[] items = [.. data.Items()];
         var ids = new HashSet<string>();
         var counts = new Dictionary<string, int>();

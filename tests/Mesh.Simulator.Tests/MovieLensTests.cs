@@ -3,6 +3,7 @@ using Mesh.Simulator.Files;
 using Mesh.Simulator.Import;
 using Mesh.Simulator.MovieLens;
 using Mesh.Simulator.Rest;
+using Mesh.Testing;
 
 namespace Mesh.Simulator.Tests;
 
@@ -142,7 +143,7 @@ public sealed class MovieLensTests : IDisposable
     [DataSetFact("ml-latest-small")]
     public void The_small_public_set_has_its_published_size()
     {
-        MovieLensDataSet data = MovieLensDataSet.Open(DataSetFactAttribute.PathOf("ml-latest-small"));
+        MovieLensDataSet data = MovieLensDataSet.Open(DataSet.Folder("ml-latest-small"));
         EventBody[] events = [.. data.Events()];
         ItemBody[] items = [.. data.Items()];
 

@@ -5,6 +5,9 @@ public sealed class TempFolder : IDisposable
 {
     public string Path { get; } = Directory.CreateTempSubdirectory("feedmesh-").FullName;
 
+    /// <summary>Full path of something in the folder.</summary>
+    public string In(params string[] parts) => System.IO.Path.Combine([Path, .. parts]);
+
     /// <summary>Writes a file and returns its full path.</summary>
     public string Write(string name, string text)
     {
