@@ -27,6 +27,9 @@ internal static partial class Log
     [LoggerMessage(EventId = 3008, Level = LogLevel.Warning, Message = "{Count} items were refused since the last look and cannot be retrieved; the last was {Last}")]
     public static partial void RowsRefused(ILogger logger, int count, string last);
 
+    [LoggerMessage(EventId = 3010, Level = LogLevel.Information, Message = "Snapshot {IndexVersion} at {Sequence} is of the model in use: the index holds it already and takes its name")]
+    public static partial void SnapshotAdopted(ILogger logger, string indexVersion, ulong sequence);
+
     [LoggerMessage(EventId = 3009, Level = LogLevel.Error, Message = "Source {Source} failed; the answer goes out without it")]
     public static partial void SourceFailed(ILogger logger, string source, Exception exception);
 }

@@ -78,7 +78,7 @@ internal static class RetrievalEndpoints
     private static CancellationTokenSource StartDeadline(HttpContext context, RetrievalOptions options)
     {
         int budgetMs = int.TryParse(context.Request.Headers[Deadline.Header], NumberStyles.None, CultureInfo.InvariantCulture, out int given)
-            ? Math.Min(given, options.RetrieveTimeoutMs)
+            ? given
             : options.RetrieveTimeoutMs;
         var deadline = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
         deadline.CancelAfter(Math.Max(1, budgetMs - options.ResponseReserveMs));

@@ -49,7 +49,7 @@ internal sealed class RetrievalMetrics
 
     public void DeltaLag(TimeSpan lag) => _deltaLag.Record(lag.TotalSeconds);
 
-    public void DeltasApplied(int count) => _deltasApplied.Add(count);
+    public void DeltasApplied(long count) => _deltasApplied.Add(count);
 
     public void DeltasDiscarded(int count) => _deltasDiscarded.Add(count);
 

@@ -24,9 +24,9 @@ public sealed class RetrievalOptions
     [Range(0, 10_000)]
     public int ConcurrentRequestsMax { get; init; }
 
-    /// <summary>Time one retrieve call may take where the caller sends no budget, in milliseconds. Default 250.</summary>
+    /// <summary>Time one retrieve call may take where the caller sends no budget, in milliseconds. Default 500.</summary>
     [Range(1, 60_000)]
-    public int RetrieveTimeoutMs { get; init; } = 250;
+    public int RetrieveTimeoutMs { get; init; } = 500;
 
     /// <summary>Part of the caller's budget kept back for merging and writing the answer, in milliseconds. Default 10.</summary>
     [Range(0, 1_000)]
@@ -84,9 +84,9 @@ public sealed class RetrievalOptions
     [Range(0.001, 1_000)]
     public double TrendingPrior { get; init; } = 0.5;
 
-    /// <summary>Half-life of counters until a snapshot names its own, in hours. Default 24.</summary>
+    /// <summary>Half-life of counters until a snapshot names its own, in hours. Default 72, as index-updater has it.</summary>
     [Range(0.01, 100_000)]
-    public double CounterHalfLifeHours { get; init; } = 24;
+    public double CounterHalfLifeHours { get; init; } = 72;
 
     /// <summary>Delta batches waiting to be applied; past it they are discarded and fetched again. Default 1,024.</summary>
     [Range(1, 100_000)]

@@ -25,12 +25,8 @@ internal sealed class MemoryBlobs : ISnapshotBlobs
         return Task.CompletedTask;
     }
 
-    /// <summary>Flips a bit of one file with rows.</summary>
-    public void Damage()
-    {
-        byte[] bytes = _blobs.First(pair => pair.Key.Contains("rows", StringComparison.Ordinal)).Value;
-        bytes[^1] ^= 1;
-    }
+    /// <summary>Flips a bit of a file.</summary>
+    public void Damage(string name) => _blobs[name][^1] ^= 1;
 }
 
 /// <summary>index-updater in memory: an ordered log, snapshots in the real format, and failures on demand.</summary>
@@ -46,6 +42,9 @@ internal sealed class FakeLog : IDeltaFeed
 
     /// <summary>While set, every call fails.</summary>
     public volatile bool IsDown;
+
+    /// <summary>Model of the next snapshots; a new one for each where empty.</summary>
+    public string ModelVersion = "";
 
     public int SnapshotCalls;
 
@@ -80,6 +79,9 @@ internal sealed class FakeLog : IDeltaFeed
         lock (_gate) (_deltas, _truncatedThrough, _latest) = ([.. deltas], 0, null);
     }
 
+    /// <summary>Makes the newest snapshot unreadable.</summary>
+    public void Damage() => Blobs.Damage(_latest!.Files.First(file => file.Kind == SnapshotNames.Rows).Name);
+
     /// <summary>Deltas up to here can no longer be read.</summary>
     public void TruncateThrough(ulong sequence)
     {
@@ -87,23 +89,23 @@ internal sealed class FakeLog : IDeltaFeed
     }
 
     /// <summary>Makes a snapshot of everything so far and appends its notice to the log.</summary>
-    public async Task<IndexDelta> SnapshotAsync(int dimensions = Make.Dimensions)
+    public Task<IndexDelta> SnapshotAsync()
     {
-        List<ItemRow> rows;
-        ulong sequence;
-        lock (_gate)
-        {
-            rows = [.. Model.Rows.Values];
-            sequence = Head;
-        }
+        lock (_gate) return SnapshotAsync(Model.Rows.Values);
+    }
 
+    /// <summary>Makes a snapshot of rows that need not be in the log.</summary>
+    public async Task<IndexDelta> SnapshotAsync(IEnumerable<ItemRow> content)
+    {
+        List<ItemRow> rows = [.. content];
+        ulong sequence = Head;
         var manifest = new SnapshotManifest
         {
-            Version = $"version-{++_versions}", Sequence = sequence, ModelVersion = $"model-{_versions}", CreatedAtMs = Make.Now, CounterHalfLifeHours = 12,
+            Version = $"version-{++_versions}", Sequence = sequence, ModelVersion = ModelVersion.Length > 0 ? ModelVersion : $"model-{_versions}", CreatedAtMs = Make.Now, CounterHalfLifeHours = 12,
         };
-        ResidualCodebooks? codebooks = rows.Any(row => row.Codes.Count > 0) ? new ResidualCodebooks(3, 4, dimensions, new float[3 * 4 * dimensions]) : null;
+        ResidualCodebooks? codebooks = rows.Any(row => row.Codes.Count > 0) ? new ResidualCodebooks(3, 4, Make.Dimensions, new float[3 * 4 * Make.Dimensions]) : null;
         _latest = await new SnapshotWriter(Blobs).WriteAsync(
-            new SnapshotContent { Manifest = manifest, Dimensions = dimensions, Codebooks = codebooks, Rows = rows }, CancellationToken.None);
+            new SnapshotContent { Manifest = manifest, Dimensions = Make.Dimensions, Codebooks = codebooks, Rows = rows }, CancellationToken.None);
         var notice = new IndexDelta
         {
             Sequence = Head + 1, Snapshot = new SnapshotNotice { Version = manifest.Version, Sequence = sequence, ModelVersion = manifest.ModelVersion },

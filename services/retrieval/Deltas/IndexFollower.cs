@@ -26,6 +26,7 @@ internal sealed class IndexFollower(
     // All below belong to the writer loop.
     private bool _isReachable = true;
     private bool _isLoading;
+    private Task _loading = Task.CompletedTask;
     private bool _mustReload;     // the log no longer reaches back to this index, or is another log
     private bool _waitsForProbe;  // the last load came to nothing: not again before the next probe
     private int _headBelowUs;     // probes in a row that saw a head before our own sequence number
@@ -95,6 +96,7 @@ internal sealed class IndexFollower(
 
     private async Task HandleAsync(Work work, CancellationToken cancellation)
     {
+        if (_loading.IsFaulted) await _loading; // a bug, not trouble with the feed: stop the service, as one in this loop would
         switch (work)
         {
             case Arrived arrived:
@@ -102,6 +104,9 @@ internal sealed class IndexFollower(
                 break;
             case Loaded loaded:
                 await TakeOverAsync(loaded.Index, cancellation);
+                break;
+            case Outgrown outgrown:
+                Adopt(outgrown.Origin);
                 break;
             default:
                 await ProbeAsync(cancellation);
@@ -116,12 +121,16 @@ internal sealed class IndexFollower(
 
     private async Task ReceiveAsync(IndexDeltaBatch batch, CancellationToken cancellation)
     {
-        // Batches that wait already may fill the gap that this one would show.
-        Take(batch);
-        while (_inbox.Reader.TryPeek(out Work? next) && next is Arrived arrived && _inbox.Reader.TryRead(out _)) Take(arrived.Batch);
-
         LiveIndex index = holder.Current!;
-        ApplyLive(index, _ahead.TakeNext(index.Sequence));
+        Take(index, batch);
+
+        // Batches that wait already may fill the gap that this one shows.
+        while (_ahead.Count > 0 && _ahead.Count < _options.ReorderMax / 2
+            && _inbox.Reader.TryPeek(out Work? next) && next is Arrived arrived && _inbox.Reader.TryRead(out _))
+        {
+            Take(index, arrived.Batch);
+        }
+
         while (_ahead.Count > 0 && !_mustReload) await RepairAsync(index, cancellation);
     }
 
@@ -145,13 +154,19 @@ internal sealed class IndexFollower(
         ApplyLive(index, _ahead.TakeNext(index.Sequence));
     }
 
-    private void Take(IndexDeltaBatch batch)
+    private void Take(LiveIndex index, IndexDeltaBatch batch)
     {
         state.NoteHead(batch.HeadSequence);
-        ulong applied = holder.Current!.Sequence;
+        if (_ahead.Count == 0 && batch.FirstSequence <= index.Sequence + 1)
+        {
+            ApplyLive(index, batch.Deltas); // in turn, as nearly all are: no need to pass through the buffer
+            return;
+        }
+
         int discarded = 0;
-        foreach (IndexDelta delta in batch.Deltas) discarded += _ahead.Add(delta, applied);
+        foreach (IndexDelta delta in batch.Deltas) discarded += _ahead.Add(delta, index.Sequence);
         if (discarded > 0) metrics.DeltasDiscarded(discarded);
+        ApplyLive(index, _ahead.TakeNext(index.Sequence));
     }
 
     private async Task ProbeAsync(CancellationToken cancellation)
@@ -191,15 +206,17 @@ internal sealed class IndexFollower(
 
     private void ApplyLive(LiveIndex index, IReadOnlyList<IndexDelta> deltas)
     {
+        ulong before = index.Sequence;
         ApplyAll(index, deltas);
         foreach (IndexDelta delta in deltas)
         {
-            if (delta.EventTimeMs > 0) metrics.DeltaLag(state.NoteLag(delta.EventTimeMs));
+            if (delta.Sequence > before && delta.EventTimeMs > 0) metrics.DeltaLag(state.NoteLag(delta.EventTimeMs));
         }
     }
 
     private void ApplyAll(LiveIndex index, IReadOnlyList<IndexDelta> deltas)
     {
+        ulong before = index.Sequence;
         foreach (IndexDelta delta in deltas)
         {
             if (delta.Sequence <= index.Sequence) continue;
@@ -208,29 +225,42 @@ internal sealed class IndexFollower(
             if (delta.DeltaCase == IndexDelta.DeltaOneofCase.Snapshot) _noticed = Math.Max(_noticed, delta.Snapshot.Sequence);
         }
 
-        metrics.DeltasApplied(deltas.Count);
+        metrics.DeltasApplied((long)(index.Sequence - before));
     }
 
-    // Loading takes seconds at a million rows; the live stream goes on meanwhile, and TakeOverAsync replays what it missed.
     private void StartLoading(CancellationToken cancellation)
     {
         _isLoading = true;
-        _ = Task.Run(
-            async () =>
-            {
-                LiveIndex? index = null;
-                try
-                {
-                    index = await loader.LoadLatestAsync(cancellation);
-                }
-                catch (FeedException exception)
-                {
-                    Log.SnapshotNotLoaded(logger, exception.Message);
-                }
+        IndexOrigin? mayAdopt = _mustReload ? null : holder.Current!.Origin;
+        _loading = Task.Run(async () => await _inbox.Writer.WriteAsync(await LoadInBackgroundAsync(mayAdopt, cancellation), cancellation), cancellation);
+    }
 
-                await _inbox.Writer.WriteAsync(new Loaded(index), cancellation);
-            },
-            cancellation);
+    // Loading takes seconds at a million rows; the live stream goes on meanwhile, and TakeOverAsync replays what it missed.
+    // A snapshot of the model in use brings nothing but its name, so its files are not read: snapshots come every minute.
+    private async Task<Work> LoadInBackgroundAsync(IndexOrigin? mayAdopt, CancellationToken cancellation)
+    {
+        try
+        {
+            (IndexOrigin origin, SnapshotManifest? manifest) = await loader.FindLatestAsync(cancellation);
+            if (mayAdopt is not null && manifest is not null && origin.HasModelOf(mayAdopt)) return new Outgrown(origin);
+            return new Loaded(await loader.LoadAsync(origin, manifest, cancellation));
+        }
+        catch (FeedException exception)
+        {
+            Log.SnapshotNotLoaded(logger, exception.Message);
+            return new Loaded(null);
+        }
+    }
+
+    private void Adopt(IndexOrigin newer)
+    {
+        _isLoading = false;
+        _waitsForProbe = true; // until it has the name
+        LiveIndex current = holder.Current!;
+        if (!newer.HasModelOf(current.Origin) || newer.Sequence <= current.Origin.Sequence || newer.Sequence > current.Sequence) return;
+        _waitsForProbe = false;
+        current.Adopt(newer);
+        Log.SnapshotAdopted(logger, newer.Version, newer.Sequence);
     }
 
     private async Task TakeOverAsync(LiveIndex? loaded, CancellationToken cancellation)
@@ -292,6 +322,8 @@ internal sealed class IndexFollower(
     private sealed record Arrived(IndexDeltaBatch Batch) : Work;
 
     private sealed record Loaded(LiveIndex? Index) : Work;
+
+    private sealed record Outgrown(IndexOrigin Origin) : Work;
 
     private sealed record Probe : Work
     {

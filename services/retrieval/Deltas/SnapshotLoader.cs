@@ -17,11 +17,26 @@ internal sealed class SnapshotLoader(IDeltaFeed feed, ISnapshotBlobs blobs, Refu
     /// <exception cref="FeedException">The manifest or a file could not be read, or is damaged.</exception>
     public async Task<LiveIndex> LoadLatestAsync(CancellationToken cancellation)
     {
-        SnapshotManifest? manifest = await feed.GetLatestSnapshotAsync(cancellation);
-        double halfLifeHours = manifest is { CounterHalfLifeHours: > 0 } ? manifest.CounterHalfLifeHours : options.Value.CounterHalfLifeHours;
-        if (manifest is null) return new LiveIndex(IndexOrigin.None(halfLifeHours), _limits, clock);
+        (IndexOrigin origin, SnapshotManifest? manifest) = await FindLatestAsync(cancellation);
+        return await LoadAsync(origin, manifest, cancellation);
+    }
 
-        var index = new LiveIndex(new IndexOrigin(manifest.Version, manifest.ModelVersion, manifest.Sequence, halfLifeHours), _limits, clock);
+    /// <summary>What an index of the newest snapshot would be called; no manifest where there is no snapshot yet.</summary>
+    /// <exception cref="FeedException">The manifest could not be read.</exception>
+    public async Task<(IndexOrigin Origin, SnapshotManifest? Manifest)> FindLatestAsync(CancellationToken cancellation)
+    {
+        SnapshotManifest? manifest = await feed.GetLatestSnapshotAsync(cancellation);
+        if (manifest is null) return (IndexOrigin.None(options.Value.CounterHalfLifeHours), null);
+        double halfLifeHours = manifest.CounterHalfLifeHours > 0 ? manifest.CounterHalfLifeHours : options.Value.CounterHalfLifeHours;
+        return (new IndexOrigin(manifest.Version, manifest.ModelVersion, manifest.Sequence, halfLifeHours), manifest);
+    }
+
+    /// <summary>Loads what <see cref="FindLatestAsync"/> found.</summary>
+    /// <exception cref="FeedException">A file could not be read, or is damaged.</exception>
+    public async Task<LiveIndex> LoadAsync(IndexOrigin origin, SnapshotManifest? manifest, CancellationToken cancellation)
+    {
+        var index = new LiveIndex(origin, _limits, clock);
+        if (manifest is null) return index;
         try
         {
             await foreach (SnapshotRows rows in new SnapshotReader(blobs).ReadRowsAsync(manifest, cancellation)) Load(index, rows);

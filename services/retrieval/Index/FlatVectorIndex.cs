@@ -7,6 +7,8 @@ namespace Mesh.Retrieval.Index;
 /// Exact search: float32 vectors in blocks of 4,096 rows, append-only with tombstones, every one scored. Blocks keep the
 /// vectors contiguous (the scan runs at memory speed) without ever moving one. The filter is asked only about rows that
 /// would enter the best k, after the dot product: it follows two references per row, the dot product none.
+/// Measured on one core at 100,000 x 64, k = 300: 2.0 ms for one query vector, 3.5 ms for three; 17 ms where a filter admits
+/// one row in 50, because it is then asked about nearly every row.
 /// </summary>
 internal sealed class FlatVectorIndex(int slotsMax) : IVectorIndex
 {

@@ -8,6 +8,10 @@ namespace Mesh.Retrieval.Index;
 internal sealed record IndexOrigin(string Version, string ModelVersion, ulong Sequence, double CounterHalfLifeHours)
 {
     public static IndexOrigin None(double counterHalfLifeHours) => new("live", "", 0, counterHalfLifeHours);
+
+    /// <summary>Whether rows of the two are alike: made by one encoder and one set of codebooks, and decayed alike.</summary>
+    public bool HasModelOf(IndexOrigin other) =>
+        ModelVersion == other.ModelVersion && CounterHalfLifeHours == other.CounterHalfLifeHours;
 }
 
 /// <summary>What applying one delta did.</summary>
@@ -37,13 +41,14 @@ internal sealed class LiveIndex
     private readonly IndexLimits _limits;
     private readonly TimeProvider _clock;
     private readonly ConcurrentDictionary<string, Row> _rows;
+    private volatile IndexOrigin _origin;
     private ulong _sequence;
     private long _factsBytes;
     private int _items; // ConcurrentDictionary.Count takes every lock of the dictionary
 
     public LiveIndex(IndexOrigin origin, IndexLimits limits, TimeProvider clock)
     {
-        Origin = origin;
+        _origin = origin;
         _limits = limits;
         _clock = clock;
         _sequence = origin.Sequence;
@@ -54,7 +59,8 @@ internal sealed class LiveIndex
         Trending = new TrendingPool(limits.Trending);
     }
 
-    public IndexOrigin Origin { get; }
+    /// <summary>The snapshot that this index has grown from or past. Swapped whole: read it once per answer.</summary>
+    public IndexOrigin Origin => _origin;
 
     public IVectorIndex Vectors { get; }
 
@@ -103,6 +109,17 @@ internal sealed class LiveIndex
 
     /// <summary>Writer only. Puts a row of a snapshot, whose version is in it.</summary>
     public Applied Load(ItemRow row, out string reason) => Upsert(row, row.Version, out reason);
+
+    /// <summary>
+    /// Writer only. Renames the index after a newer snapshot of the same model that it has grown past: it holds that snapshot's
+    /// rows and the deltas after them already, so loading the files would give the same index once more.
+    /// </summary>
+    public void Adopt(IndexOrigin newer)
+    {
+        if (!newer.HasModelOf(_origin)) throw new ArgumentException($"Snapshot {newer.Version} is of model {newer.ModelVersion}, this index of {_origin.ModelVersion}.", nameof(newer));
+        if (newer.Sequence > _sequence) throw new ArgumentException($"Snapshot {newer.Version} is at {newer.Sequence}, this index at {_sequence}.", nameof(newer));
+        _origin = newer;
+    }
 
     /// <summary>Writer only. Rebuilds author rings that were evicted and asked for since.</summary>
     public int RestoreAuthors() => Authors.HasWanted ? Authors.Restore(_rows, NowMs()) : 0;
