@@ -24,10 +24,11 @@ internal sealed class PubSubMetrics : IDisposable
         _deadLettered = _meter.CreateCounter<long>("mesh.sidecar.pubsub.deadlettered", "{message}", "Messages passed on to a dead-letter topic.");
     }
 
-    /// <summary>Reports what waits in these components' groups.</summary>
+    /// <summary>Reports what waits for this app's groups. A broker that is shared reports each group through its own app only.</summary>
     public void Observe(Func<IEnumerable<PubSubComponent>> components) => _meter.CreateObservableGauge(
         "mesh.sidecar.pubsub.depth",
-        () => components().SelectMany(component => component.Broker.Depths.Select(depth => Depth(component, depth))),
+        () => components().SelectMany(component => component.Broker.Depths
+            .Where(depth => depth.Group == component.Consumers.Group.Name).Select(depth => Depth(component, depth))),
         "{message}", "Messages that wait for a consumer group, those being handled included.");
 
     public void Published(string pubsub, string topic, int count) => Add(_published, pubsub, topic, count);
