@@ -204,7 +204,14 @@ internal sealed class SqliteConsumer : IBrokerConsumer
             if (!HoldsAny()) continue;
             long lease = _lease;
             long deadline = _broker.Now() + (long)_group.ProcessingTimeout.TotalMilliseconds;
-            await _broker.WriteAsync(statements => SqliteLeases.Renew(statements, _groupId, lease, deadline), 1, cancellation);
+            try
+            {
+                await _broker.WriteAsync(statements => SqliteLeases.Renew(statements, _groupId, lease, deadline), 1, cancellation);
+            }
+            catch (BrokerException)
+            {
+                // A full disk or a lock held for long: the next tick tries again, and there are others before the lease ends.
+            }
         }
     }
 

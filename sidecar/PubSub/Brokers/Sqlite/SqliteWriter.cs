@@ -92,7 +92,9 @@ internal sealed class SqliteWriter : IAsyncDisposable
 
                 _idle(_statements);
             }
-            catch (Exception exception) when (exception is SqliteException or InvalidOperationException)
+#pragma warning disable CA1031 // nothing may end the writer's thread: everybody who publishes would wait for ever
+            catch (Exception exception)
+#pragma warning restore CA1031
             {
                 _idleFailed(exception);
             }
@@ -124,7 +126,9 @@ internal sealed class SqliteWriter : IAsyncDisposable
             Run(_batch);
             foreach (Operation operation in _batch) operation.Complete();
         }
-        catch (Exception exception) when (exception is SqliteException or BrokerException or InvalidOperationException)
+#pragma warning disable CA1031 // as above
+        catch (Exception exception)
+#pragma warning restore CA1031
         {
             Rollback();
             if (_batch.Count == 1) _batch[0].Fail(exception);
@@ -142,7 +146,9 @@ internal sealed class SqliteWriter : IAsyncDisposable
                 Run([operation]);
                 operation.Complete();
             }
-            catch (Exception exception) when (exception is SqliteException or BrokerException or InvalidOperationException)
+#pragma warning disable CA1031 // as above
+            catch (Exception exception)
+#pragma warning restore CA1031
             {
                 Rollback();
                 operation.Fail(exception);
