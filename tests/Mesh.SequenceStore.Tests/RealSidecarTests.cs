@@ -1,5 +1,9 @@
+using System.Diagnostics;
 using System.Net;
+using System.Text.Json;
+using Dapr.Client;
 using Mesh.Contracts;
+using Mesh.Hosting;
 
 namespace Mesh.SequenceStore.Tests;
 
@@ -30,6 +34,35 @@ public sealed class RealSidecarTests
             Assert.Equal(model.AsEnumerable().Reverse().Select(Engagements.AsStored), history.Events);
             var context = await service.GetAsync<UserContext>($"users/{user}/context?asOf={Engagements.EpochMs + 700}&maxEvents=100");
             Assert.Equal(model.Where(e => e.TimeMs <= Engagements.EpochMs + 700).TakeLast(100).Select(e => e.ItemId), context.Sequence.ItemIds);
+        }
+    }
+
+    [Fact]
+    public async Task What_the_broker_took_is_stored_once_though_the_service_is_killed_meanwhile()
+    {
+        await using ServiceProcess service = await ServiceProcess.StartAsync();
+        using DaprClient dapr = new DaprClientBuilder().UseHttpEndpoint(service.Sidecar.HttpEndpoint).UseGrpcEndpoint(service.Sidecar.GrpcEndpoint)
+            .UseJsonSerializationOptions(new JsonSerializerOptions { Converters = { new ProtobufJsonConverterFactory() } }).Build();
+        var publisher = new EventPublisher(dapr);
+        Engagement[] events = [.. Enumerable.Range(0, 1_000).Select(i => Engagements.Event(i, Engagements.EpochMs + i, $"user-{i % 5}"))];
+
+        foreach (Engagement[] batch in events.Chunk(200)) Assert.Empty(await publisher.PublishBulkAsync(Components.PubSub, Topics.Engagements, batch, CancellationToken.None));
+        await service.KillAndRestartAsync();
+        Assert.Empty(await publisher.PublishBulkAsync(Components.PubSub, Topics.Engagements, events[..100], CancellationToken.None));
+
+        long started = Stopwatch.GetTimestamp();
+        for (int user = 0; user < 5; user++)
+        {
+            Engagement[] expected = [.. events.Where(e => e.UserId == $"user-{user}").Reverse()];
+            UserHistory history = await service.GetAsync<UserHistory>($"users/user-{user}/history?limit=1000");
+            while (history.Events.Count < expected.Length)
+            {
+                Assert.True(Stopwatch.GetElapsedTime(started) < TimeSpan.FromSeconds(60), $"{history.Events.Count} of {expected.Length} events arrived\n{service.Output}");
+                await Task.Delay(50);
+                history = await service.GetAsync<UserHistory>($"users/user-{user}/history?limit=1000");
+            }
+
+            Assert.Equal(expected.Select(Engagements.AsStored), history.Events);
         }
     }
 

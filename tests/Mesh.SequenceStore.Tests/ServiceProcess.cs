@@ -27,6 +27,7 @@ internal sealed class ServiceProcess : IAsyncDisposable
     {
         var service = new ServiceProcess();
         service._folder.Write("statestore.yaml", StateStore);
+        service._folder.Write("pubsub.yaml", PubSub);
         service._sidecar = await EmbeddedSidecar.StartAsync("sequence-store", service._folder.Path, service._port, waitUntilReady: false);
         service.StartProcess();
         await service.ReadyAsync();
@@ -138,6 +139,19 @@ internal sealed class ServiceProcess : IAsyncDisposable
               value: "state.db"
             - name: actorStateStore
               value: "true"
+        """;
+
+    private const string PubSub = """
+        apiVersion: dapr.io/v1alpha1
+        kind: Component
+        metadata:
+          name: pubsub
+        spec:
+          type: pubsub.sqlite
+          version: v1
+          metadata:
+            - name: connectionString
+              value: "pubsub.db"
         """;
 
     private static int FreePort()
