@@ -33,7 +33,7 @@ public sealed class IndexUpdaterOptions
     [Range(2, 65_536)]
     public int CodesPerLevel { get; init; } = 256;
 
-    /// <summary>Most rows the codebooks are fitted on: a sample beyond that. 64 per code moves the error by under a percent.</summary>
+    /// <summary>Most rows the codebooks are fitted on: a seeded sample beyond that. The default is 64 rows for each of 256 codes.</summary>
     [Range(1, 1_000_000)]
     public int FitRowsMax { get; init; } = 16_384;
 

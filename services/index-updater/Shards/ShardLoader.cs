@@ -128,7 +128,7 @@ internal sealed class ShardLoader(uint shard, IShardState state, SnapshotReader 
     }
 
     // Rows that arrived while new codebooks were fitted are sent out again with their codes after the snapshot. A crash in
-    // the middle of that shows here, as codes that the codebooks do not give. 3 x 256 codes take about 8 us a row.
+    // the middle of that shows here, as codes that the codebooks do not give.
     private static void FindStaleCodes(LoadedShard loaded)
     {
         if (loaded.Codebooks is not { } codebooks) return;
