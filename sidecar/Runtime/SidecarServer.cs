@@ -3,7 +3,6 @@ using Grpc.AspNetCore.Server.Model;
 using Grpc.Reflection;
 using Mesh.Sidecar.Components;
 using Microsoft.AspNetCore.Hosting.Server;
-using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
@@ -188,7 +187,7 @@ public sealed class SidecarServer : IAsyncDisposable
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => Listen(kestrel, options));
 
         WebApplication web = builder.Build();
-        web.Use(OneLeadingSlash);
+        web.UseMiddleware<CleanPath>();
         if (options.LogCalls) web.UseMiddleware<ApiCallLog>(clock);
         web.UseMiddleware<ApiErrorHandler>();
         if (options.ApiToken is not null) web.UseMiddleware<ApiTokenCheck>(options);
@@ -234,20 +233,6 @@ public sealed class SidecarServer : IAsyncDisposable
     {
         File.Delete(path); // left by a sidecar that was killed; a bound one would be in use by its name only
         kestrel.ListenUnixSocket(path, listen => listen.Protocols = protocols);
-    }
-
-    // The SDK's default actor endpoint ends with a slash and its paths begin with one more: PUT //v1.0/actors/... is what an
-    // app with AddActors and no endpoint of its own sends. Dapr cleans paths before it routes them.
-    private static Task OneLeadingSlash(HttpContext context, RequestDelegate next)
-    {
-        if (context.Request.Path.Value is ['/', '/', ..] path)
-        {
-            context.Request.Path = string.Concat("/", path.AsSpan().TrimStart('/'));
-            IHttpRequestFeature request = context.Features.GetRequiredFeature<IHttpRequestFeature>();
-            request.RawTarget = string.Concat("/", request.RawTarget.AsSpan().TrimStart('/'));
-        }
-
-        return next(context);
     }
 
     // Dapr takes whatever matches none of its routes for an invocation that lacks its app-id.

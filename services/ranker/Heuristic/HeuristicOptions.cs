@@ -17,12 +17,13 @@ public sealed class HeuristicOptions
     [Range(0.1, 1e6)]
     public double PriorStrength { get; init; } = 20;
 
-    /// <summary>
-    /// Highest rate believed of one action. Imports bring actions without impressions; then an item counts as shown at least
-    /// count / RateMax times. Default 0.5.
-    /// </summary>
+    /// <summary>Highest rate believed of one action: fewer impressions than count / RateMax cannot be all there were. Default 0.5.</summary>
     [Range(0.01, 0.99)]
     public double RateMax { get; init; } = 0.5;
+
+    /// <summary>Highest rate where impressions are missing, as a multiple of the prior rate. Default 5.</summary>
+    [Range(1, 1_000)]
+    public double LiftMax { get; init; } = 5;
 
     /// <summary>Half-life of counters where the request names none, in hours. Default 72.</summary>
     [Range(0.01, 1e5)]

@@ -15,13 +15,29 @@ internal sealed class ItemRates(HeuristicOptions options)
     {
         ActionTaxonomy taxonomy = ActionTaxonomy.Default;
         double decay = counters is null ? 0 : Decay.Over(nowMs, counters.AsOfMs, halfLife);
-        double impressions = CountAt(counters, taxonomy.ImpressionIndex) * decay;
+        double shown = Shown(counters, decay);
         for (int action = 0; action < rates.Length; action++)
         {
             double count = CountAt(counters, action) * decay;
-            double shown = Math.Max(impressions, count / options.RateMax);
             rates[action] = (count + (options.PriorStrength * _priors[action])) / (shown + options.PriorStrength);
         }
+    }
+
+    // Imports bring actions without impressions. Impressions are believed where they could have led to what was counted;
+    // where they could not, the item counts as shown so often that no action comes out above LiftMax times its prior: what
+    // an item is good at still shows, and no rate runs to one.
+    private double Shown(Counters? counters, double decay)
+    {
+        double impressions = CountAt(counters, ActionTaxonomy.Default.ImpressionIndex) * decay;
+        double countMax = 0, impliedMax = 0;
+        for (int action = 0; action < _priors.Length; action++)
+        {
+            double count = CountAt(counters, action) * decay;
+            countMax = Math.Max(countMax, count);
+            impliedMax = Math.Max(impliedMax, count / Math.Min(options.RateMax, options.LiftMax * _priors[action]));
+        }
+
+        return impressions >= countMax / options.RateMax ? impressions : Math.Max(impressions, impliedMax);
     }
 
     // Counters come from another process: what is missing, negative or not a number counts as nothing.
