@@ -61,6 +61,8 @@ public sealed class InputTests
 
     [Theory]
     [InlineData("eventId", """{"eventId":"1","userId":"u","itemId":"i","action":"like"}""", "'1' is not a ULID")]
+    [InlineData("eventId", """{"eventId":"7ZZZZZZZZZZZZZZZZZZZZZZZZZ","userId":"u","itemId":"i","action":"like"}""", "holds the time 9999-12-31")]
+    [InlineData("eventId", """{"eventId":"01MZ000000ZZZZZZZZZZZZZZZZ","userId":"u","itemId":"i","action":"like"}""", "which counts where time is absent, and is out of range: at most 24 h after now")]
     [InlineData("userId", """{"itemId":"i","action":"like"}""", "userId is missing")]
     [InlineData("itemId", """{"userId":"u","itemId":"a/b","action":"like"}""", "'a/b' is not an id")]
     [InlineData("action", """{"userId":"u","itemId":"i"}""", "action is missing: one of like, reply")]
@@ -134,6 +136,19 @@ public sealed class InputTests
         Dictionary<string, string[]> errors = ErrorsOf(json, Items, (JsonElement row, out Faults faults) => ItemInput.Bind(row, null, out faults));
 
         Assert.InRange(errors.Values.Sum(messages => messages.Length), 2, 40);
+    }
+
+    [Theory]
+    [InlineData(0, true)]
+    [InlineData(1, false)]
+    public void The_time_in_an_event_id_may_be_as_far_ahead_as_a_time(int excessMs, bool isAllowed)
+    {
+        string id = Ulid.NewUlid(GatewayApp.Now.AddHours(24).AddMilliseconds(excessMs)).ToString();
+        string row = $$"""{"eventId":"{{id}}","userId":"u","itemId":"i","action":"like"}""";
+        string rowWithTime = row.Replace("}", ",\"time\":5}", StringComparison.Ordinal);
+
+        Assert.Equal(isAllowed, ErrorsOf(row, Events, (JsonElement element, out Faults faults) => EventInput.Bind(element, out faults)).Count == 0);
+        Assert.Empty(ErrorsOf(rowWithTime, Events, (JsonElement element, out Faults faults) => EventInput.Bind(element, out faults)));
     }
 
     [Fact]

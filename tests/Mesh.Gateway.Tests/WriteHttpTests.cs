@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Text;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using Mesh.Contracts;
 using Mesh.Gateway.Edge;
@@ -89,6 +90,24 @@ public sealed class WriteHttpTests
             (2.5f, "home", GatewayApp.Now.AddHours(-1).ToUnixTimeMilliseconds()), (published[0].Value, published[0].Surface, published[0].TimeMs));
         Assert.Equal(GatewayApp.Now.ToUnixTimeMilliseconds(), published[0].ReceivedAtMs);
         Assert.True(MeshId.IsUlid(published[0].EventId));
+    }
+
+    [Fact]
+    public async Task An_event_without_a_time_takes_that_of_its_id_however_often_it_is_sent()
+    {
+        await using var app = new GatewayApp();
+        DateTimeOffset happened = GatewayApp.Now.AddDays(-400).AddMilliseconds(7);
+        string id = Ulid.NewUlid(happened).ToString();
+        string row = $$"""{"events":[{"eventId":"{{id.ToLowerInvariant()}}","userId":"u","itemId":"i","action":"like"}]}""";
+
+        await app.SendAsync(HttpMethod.Post, "/v1/events", row);
+        app.Clock.Advance(TimeSpan.FromHours(1));
+        await app.SendAsync(HttpMethod.Post, "/v1/events", row);
+        await app.SendAsync(HttpMethod.Post, "/v1/events", row.Replace("\"userId\"", "\"time\":5,\"userId\"", StringComparison.Ordinal));
+
+        Assert.Equal(
+            [(id, happened.ToUnixTimeMilliseconds()), (id, happened.ToUnixTimeMilliseconds()), (id, 5)],
+            app.Topics.On<Engagement>(Topics.Engagements).Select(engagement => (engagement.EventId, engagement.TimeMs)));
     }
 
     [Fact]
@@ -373,10 +392,29 @@ public sealed class WriteHttpTests
 
     [Theory]
     [InlineData("""{"type":"x","detail":"The list holds \"10000\" entries.","status":409}""", ": The list holds \"10000\" entries.")]
+    [InlineData("""{"errorCode":"ERR_DIRECT_INVOKE","message":"couldn't find service: ranker"}""", ": ERR_DIRECT_INVOKE: couldn't find service: ranker")]
+    [InlineData("""{"errorCode":"ERR_DIRECT_INVOKE","message":"half an escape \u00""", ": ERR_DIRECT_INVOKE.")]
+    [InlineData("""{"errorCode":"ERR_DIRECT_INVOKE"}""", ": ERR_DIRECT_INVOKE.")]
     [InlineData("plain text", ".")]
-    public void The_detail_of_a_service_reaches_the_client(string body, string expected) =>
+    public void The_reason_of_a_service_or_a_sidecar_is_passed_on(string body, string expected) =>
         Assert.Equal(
-            expected, SidecarServices.Reason(new Hosting.ServiceCallException(AppIds.SequenceStore, "users/u/profile", 409, body)));
+            expected, RefusalReason.Of(new Hosting.ServiceCallException(AppIds.SequenceStore, "users/u/profile", 409, body).Message));
+
+    [Fact]
+    public void A_sidecars_message_is_passed_on_shortened_and_without_the_user_in_the_address_it_quotes()
+    {
+        string body = JsonSerializer.Serialize(new
+        {
+            errorCode = "ERR_DIRECT_INVOKE",
+            message = $"failed after 3 retries. Error: Get \"http://127.0.0.1:7001/users/secret-user/context?asOf=1\": {new string('x', 400)}",
+        });
+
+        string reason = RefusalReason.Of(new Hosting.ServiceCallException(AppIds.SequenceStore, "users/secret-user/context", 500, body).Message);
+
+        Assert.StartsWith(": ERR_DIRECT_INVOKE: failed after 3 retries. Error: Get \"http://127.0.0.1:7001/users/.../context?asOf=1\": xx", reason, StringComparison.Ordinal);
+        Assert.DoesNotContain("secret-user", reason, StringComparison.Ordinal);
+        Assert.InRange(reason.Length, 100, 200);
+    }
 
     internal static void AssertProblem(HttpResponseMessage response, JsonNode? problem, int status)
     {

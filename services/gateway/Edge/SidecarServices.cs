@@ -3,7 +3,6 @@ using System.Globalization;
 using System.Net.Http.Json;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using System.Text.RegularExpressions;
 using Dapr.Client;
 using Google.Protobuf;
 using Mesh.Contracts;
@@ -12,7 +11,7 @@ using Mesh.Hosting;
 namespace Mesh.Gateway.Edge;
 
 /// <summary>The services through this gateway's sidecar.</summary>
-internal sealed partial class SidecarServices(ServiceInvoker invoker, DaprClient dapr) : IMeshServices, IDisposable
+internal sealed class SidecarServices(ServiceInvoker invoker, DaprClient dapr) : IMeshServices, IDisposable
 {
     private readonly ConcurrentDictionary<string, HttpClient> _jsonClients = new(StringComparer.Ordinal);
 
@@ -23,7 +22,9 @@ internal sealed partial class SidecarServices(ServiceInvoker invoker, DaprClient
     public Task<UserHistory> GetHistoryAsync(string userId, long? asOfMs, int limit, TimeSpan budget, CancellationToken cancellation) =>
         GetAsync<UserHistory>(
             AppIds.SequenceStore,
-            asOfMs is { } asOf ? Invariant($"users/{userId}/history?asOf={asOf}&limit={limit}") : Invariant($"users/{userId}/history?limit={limit}"),
+            asOfMs is { } asOf
+                ? Invariant($"users/{userId}/history?asOf={asOf}&limit={limit}")
+                : Invariant($"users/{userId}/history?limit={limit}"),
             budget, cancellation);
 
     public Task ChangeProfileAsync(string userId, ProfileChange change, TimeSpan budget, CancellationToken cancellation) =>
@@ -63,7 +64,8 @@ internal sealed partial class SidecarServices(ServiceInvoker invoker, DaprClient
         string appId, string method, JsonNode request, TimeSpan budget, CancellationToken cancellation)
     {
         (int status, JsonElement? body) = await CallJsonAsync(appId, HttpMethod.Post, method, request, budget, cancellation);
-        if (status is < 200 or > 299) throw new ServiceUnavailableException($"{Operation(appId, method)} answered {status}.", status);
+        if (status is < 200 or > 299)
+            throw new ServiceUnavailableException($"{Operation(appId, method)} answered {status}{RefusalReason.Of(body?.GetRawText() ?? "")}", status);
         return body is { ValueKind: JsonValueKind.Object } answer
             ? JsonObject.Create(answer)
             : throw new ServiceUnavailableException($"{Operation(appId, method)} did not answer with a JSON object.", status);
@@ -79,7 +81,8 @@ internal sealed partial class SidecarServices(ServiceInvoker invoker, DaprClient
     private Task<T> GetAsync<T>(string appId, string path, TimeSpan budget, CancellationToken cancellation) where T : IMessage<T>, new() =>
         Guard(appId, path, invoker.GetAsync<T>(appId, path, budget, cancellation), cancellation);
 
-    private Task<TResponse> PostAsync<TRequest, TResponse>(string appId, string path, TRequest message, TimeSpan budget, CancellationToken cancellation)
+    private Task<TResponse> PostAsync<TRequest, TResponse>(
+        string appId, string path, TRequest message, TimeSpan budget, CancellationToken cancellation)
         where TRequest : IMessage<TRequest> where TResponse : IMessage<TResponse>, new() =>
         Guard(appId, path, invoker.PostAsync<TRequest, TResponse>(appId, path, message, budget, cancellation), cancellation);
 
@@ -130,12 +133,12 @@ internal sealed partial class SidecarServices(ServiceInvoker invoker, DaprClient
         }
         catch (ServiceCallException refused)
         {
-            throw new ServiceUnavailableException(
-                $"{what} answered {refused.Status}{Reason(refused)}", refused.Status, late: refused.Status == StatusCodes.Status504GatewayTimeout, refused);
+            bool late = refused.Status == StatusCodes.Status504GatewayTimeout;
+            throw new ServiceUnavailableException($"{what} answered {refused.Status}{RefusalReason.Of(refused.Message)}", refused.Status, late, refused);
         }
-        catch (OperationCanceledException late) when (!cancellation.IsCancellationRequested)
+        catch (OperationCanceledException timeout) when (!cancellation.IsCancellationRequested)
         {
-            throw new ServiceUnavailableException($"{what} did not answer in time.", late: true, inner: late);
+            throw new ServiceUnavailableException($"{what} did not answer in time.", late: true, inner: timeout);
         }
         catch (Exception failure) when (failure is HttpRequestException or InvalidProtocolBufferException or JsonException or IOException)
         {
@@ -149,23 +152,6 @@ internal sealed partial class SidecarServices(ServiceInvoker invoker, DaprClient
         string[] parts = path.Split('?')[0].Split('/');
         return $"{appId} ({(parts is ["users", _] ? "user" : parts is ["items", _] ? "item" : parts[^1])})";
     }
-
-    /// <summary>The detail of a problem body, where the service sent one; ": " in front.</summary>
-    internal static string Reason(ServiceCallException refused)
-    {
-        Match detail = ProblemDetail().Match(refused.Message);
-        try
-        {
-            return detail.Success ? $": {JsonSerializer.Deserialize<string>(detail.Groups[1].Value)}" : ".";
-        }
-        catch (JsonException)
-        {
-            return "."; // cut off in the middle of an escape
-        }
-    }
-
-    [GeneratedRegex("\"detail\"\\s*:\\s*(\"(?:[^\"\\\\]|\\\\.)*\")", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 100)]
-    private static partial Regex ProblemDetail();
 
     private static async Task<T?> NullWhereUnknown<T>(Task<T> call) where T : class
     {

@@ -15,7 +15,7 @@ public sealed record EventBatchBody(IReadOnlyList<EventRowBody> Events);
 /// <summary>One row: what one user did with one item.</summary>
 /// <param name="EventId">ULID; absent = made here. Sent again with the same id it counts once.</param>
 /// <param name="Action">A name of the action taxonomy, or "impression".</param>
-/// <param name="Time">ISO 8601, or Unix milliseconds as a number. Absent = now.</param>
+/// <param name="Time">ISO 8601, or Unix milliseconds as a number. Absent = the time in the eventId; without either, now.</param>
 public sealed record EventRowBody(
     string? EventId, string UserId, string ItemId, string Action, DateTimeOffset? Time, float? Value, string? RequestId, string? Surface);
 

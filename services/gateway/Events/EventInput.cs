@@ -9,7 +9,7 @@ namespace Mesh.Gateway.Events;
 
 /// <summary>One action of one user on one item, as clients send it.</summary>
 /// <param name="EventId">ULID; absent = the gateway makes one. A client that retries sends the same again.</param>
-/// <param name="Time">ISO 8601 or Unix milliseconds; absent = now.</param>
+/// <param name="Time">ISO 8601 or Unix milliseconds; absent = the time in the eventId, else now.</param>
 /// <param name="Value">Seconds for dwell, a rating, ...; absent = none.</param>
 /// <param name="RequestId">requestId of the feed page that showed the item.</param>
 public sealed record EventInput(
@@ -20,8 +20,8 @@ public sealed record EventInput(
         JsonRow row = JsonRow.Open(element);
         faults = row.Faults;
         return new EventInput(
-            row.Text("eventId"), row.Text("userId"), row.Text("itemId"), row.Text("action"), row.Time("time"), row.Number("value"), row.Text("requestId"),
-            row.Text("surface"));
+            row.Text("eventId"), row.Text("userId"), row.Text("itemId"), row.Text("action"), row.Time("time"), row.Number("value"),
+            row.Text("requestId"), row.Text("surface"));
     }
 
     internal Engagement ToEngagement(DateTimeOffset now) => new()
@@ -30,7 +30,9 @@ public sealed record EventInput(
         UserId = UserId,
         ItemId = ItemId,
         Action = Action,
-        TimeMs = Time ?? now.ToUnixTimeMilliseconds(),
+        // The time in the id, not the time of this call: a client that sends the row again sends the same event, and the log
+        // finds the first one at the same time.
+        TimeMs = Time ?? (EventId is null ? now.ToUnixTimeMilliseconds() : Moment.OfUlid(EventId)),
         Value = Value ?? 0,
         RequestId = RequestId?.ToUpperInvariant() ?? "",
         Surface = Surface ?? "",
@@ -45,6 +47,7 @@ internal sealed class EventInputValidator : AbstractValidator<EventInput>
     public EventInputValidator(IOptions<GatewayOptions> options, TimeProvider clock)
     {
         RuleFor(input => input.EventId).IsUlidOrAbsent("eventId");
+        RuleFor(input => input.EventId).HoldsNoFutureMoment("eventId", clock, options.Value.FutureHoursMax).When(input => input.Time is null);
         RuleFor(input => input.UserId).IsId("userId");
         RuleFor(input => input.ItemId).IsId("itemId");
         RuleFor(input => input.Action).Must(action => action is not null && ActionTaxonomy.Default.IndexOf(action) >= 0)

@@ -27,6 +27,14 @@ internal static class Moment
     public static bool TryParseQuery(string text, out long unixMs) =>
         long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out unixMs) || TryParse(text, out unixMs);
 
+    /// <summary>The time that a valid ULID begins with: 48 bits of Unix milliseconds, to the year 10889 (past what .NET's own types hold).</summary>
+    public static long OfUlid(string ulid)
+    {
+        long unixMs = 0;
+        foreach (byte part in Ulid.Parse(ulid).ToByteArray().AsSpan(0, 6)) unixMs = (unixMs << 8) | part;
+        return unixMs;
+    }
+
     /// <summary>ISO 8601 with milliseconds and Z; a time outside the calendar is clamped to it.</summary>
     public static string Format(long unixMs) =>
         DateTimeOffset.FromUnixTimeMilliseconds(

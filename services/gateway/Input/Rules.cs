@@ -25,12 +25,21 @@ internal static class Rules
             .WithMessage(
                 (_, text) => $"{field} {Shown.Value(text)} is not allowed: at most {lengthMax} characters, none of them a control character.");
 
+    /// <summary>An id that stands in for the row's absent time: its own must be one that the row could have sent.</summary>
+    public static IRuleBuilderOptions<T, string?> HoldsNoFutureMoment<T>(
+        this IRuleBuilder<T, string?> rule, string field, TimeProvider clock, int futureHoursMax) =>
+        rule.Must(id => !MeshId.IsUlid(id) || Moment.OfUlid(id!) <= FutureLimitMs(clock, futureHoursMax))
+            .WithMessage((_, id) =>
+                $"{field} {Shown.Value(id)} holds the time {Moment.Format(Moment.OfUlid(id!))}, which counts where time is absent, "
+                + $"and is out of range: at most {futureHoursMax} h after now.");
+
     /// <summary>A moment between the oldest allowed and now plus what clients' clocks may be ahead.</summary>
-    public static IRuleBuilderOptions<T, long?> IsMomentOrAbsent<T>(this IRuleBuilder<T, long?> rule, string field, long oldestMs, TimeProvider clock, int futureHoursMax) =>
-        rule.Must(
-            time => time is not { } ms || (ms >= oldestMs && ms <= clock.GetUtcNow().AddHours(futureHoursMax).ToUnixTimeMilliseconds()))
-            .WithMessage(
-                (_, time) => $"{field} {time} ({Moment.Format(time ?? 0)}) is out of range: from {Moment.Format(oldestMs)} to {futureHoursMax} h after now, in Unix milliseconds.");
+    public static IRuleBuilderOptions<T, long?> IsMomentOrAbsent<T>(
+        this IRuleBuilder<T, long?> rule, string field, long oldestMs, TimeProvider clock, int futureHoursMax) =>
+        rule.Must(time => time is not { } ms || (ms >= oldestMs && ms <= FutureLimitMs(clock, futureHoursMax)))
+            .WithMessage((_, time) =>
+                $"{field} {time} ({Moment.Format(time ?? 0)}) is out of range: from {Moment.Format(oldestMs)} to {futureHoursMax} h after now, "
+                + "in Unix milliseconds.");
 
     public static string IdFault(string field, string? id) =>
         id is null ? $"{field} is missing: an id, {MeshId.Rule}." : $"{field} {Shown.Value(id)} is not an id: {MeshId.Rule}.";
@@ -46,6 +55,8 @@ internal static class Rules
         return false;
     }
 
+    private static long FutureLimitMs(TimeProvider clock, int hours) => clock.GetUtcNow().AddHours(hours).ToUnixTimeMilliseconds();
+
     /// <summary>A BCP 47 tag in outline: subtags of 1-8 letters or digits joined by hyphens, letters first.</summary>
     public static bool IsLanguage(string tag) =>
         tag.Length <= 35 && tag.Split('-') is [var primary, ..] subtags && primary is { Length: >= 2 and <= 8 } && primary.All(char.IsAsciiLetter)
@@ -55,7 +66,9 @@ internal static class Rules
     public static bool IsRegion(string code) =>
         (code.Length == 2 && code.All(char.IsAsciiLetter)) || (code.Length == 3 && code.All(char.IsAsciiDigit));
 
-    /// <summary>Runs a validator and adds its faults to those of the binding; a field that could not be read is not judged twice.</summary>
+    /// <summary>
+    /// Runs a validator and adds its faults to those of the binding; a field that could not be read is not judged twice.
+    /// </summary>
     public static void Check<T>(this IValidator<T> validator, T input, Faults faults)
     {
         HashSet<string> bound = [.. faults.Fields];
