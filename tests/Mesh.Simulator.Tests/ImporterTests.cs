@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Text.Json;
 using Mesh.Simulator.Import;
@@ -120,6 +121,34 @@ public sealed class ImporterTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Rows_that_the_broker_did_not_take_are_sent_again_alone_and_count_once()
+    {
+        var timesNotTaken = new ConcurrentDictionary<string, int> { ["u2"] = 2, ["u4"] = 1 };
+        _gateway.Reject = row => UserOf(row) == "u1" ? "action is unknown" : null;
+        _gateway.NotPublished = row => UserOf(row) is { } user && timesNotTaken.AddOrUpdate(user, -1, (_, left) => left - 1) >= 0;
+
+        ImportSummary summary = await ImportAsync(new Rows(items: 1, follows: 0, events: 6), new ImportOptions { BatchSize = 6, Concurrency = 1 });
+
+        string[] sent = [.. _gateway.Requests.Where(request => request.Path == "/v1/events").Select(request => string.Join(' ', request.Body.GetProperty("events").EnumerateArray().Select(UserOf)))];
+        Assert.Equal(["u0 u1 u2 u3 u4 u5", "u2 u4", "u2"], sent);
+        Assert.Equal((5, 1, 2), (summary.Events.Accepted, summary.Events.Rejected, summary.Retries));
+        Assert.StartsWith("u1 like i1: ", Assert.Single(summary.Events.FirstReasons), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Patience_with_a_broker_that_takes_nothing_of_what_is_left_ends()
+    {
+        _gateway.NotPublished = row => row.GetProperty("itemId").GetString() == "i1";
+        using var api = new FeedApi(_gateway.Url, Quick with { Patience = TimeSpan.FromMilliseconds(200) });
+
+        FeedApiException exception = await Assert.ThrowsAsync<FeedApiException>(() => api.PostItemsAsync([Rows.Item(0), Rows.Item(1)], CancellationToken.None));
+
+        Assert.Contains("1 rows were not published: {\"broker\":[\"not published\"]}", exception.Message, StringComparison.Ordinal);
+        Assert.Equal(1, _gateway.Requests.Count(request => request.Body.GetProperty("items").GetArrayLength() == 2));
+        Assert.True(_gateway.Requests.Count > 2, $"{_gateway.Requests.Count} calls");
+    }
+
+    [Fact]
     public async Task No_more_calls_are_in_flight_and_no_more_rows_read_than_the_gateway_keeps_up_with()
     {
         var open = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -165,6 +194,8 @@ public sealed class ImporterTests : IAsyncLifetime
         await Assert.ThrowsAnyAsync<OperationCanceledException>(
             () => new Importer(Api(), new ImportOptions(), TimeProvider.System).RunAsync(new Rows(items: 1, follows: 0, events: 0), new PlainProgress(_ => { }), cancel.Token));
     }
+
+    private static string? UserOf(JsonElement row) => row.TryGetProperty("userId", out JsonElement user) ? user.GetString() : null;
 
     private FeedApi Api() => new(_gateway.Url, Quick);
 

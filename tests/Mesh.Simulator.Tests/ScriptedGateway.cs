@@ -24,6 +24,9 @@ internal sealed class ScriptedGateway : IAsyncDisposable
     /// <summary>Rejects a row of a batch: the reason, or null.</summary>
     public Func<JsonElement, string?> Reject { get; set; } = _ => null;
 
+    /// <summary>Whether the broker does not take a row that is fine.</summary>
+    public Func<JsonElement, bool> NotPublished { get; set; } = _ => false;
+
     public ConcurrentQueue<(string Method, string Path, JsonElement Body)> Requests { get; } = new();
 
     public int InFlightMax { get; private set; }
@@ -84,12 +87,17 @@ internal sealed class ScriptedGateway : IAsyncDisposable
         }
 
         JsonElement[] rows = [.. body.EnumerateObject().Single().Value.EnumerateArray()];
-        var rejected = rows.Select((row, index) => (index, reason: Reject(row))).Where(row => row.reason is not null).ToArray();
+        var rejected = rows.Select((row, index) => (index, errors: ErrorsOf(row))).Where(row => row.errors is not null).ToArray();
         context.Response.StatusCode = StatusCodes.Status202Accepted;
         await context.Response.WriteAsJsonAsync(new
         {
             accepted = rows.Length - rejected.Length,
-            rejected = rejected.Select(row => new { row.index, errors = new[] { row.reason } }),
+            rejected = rejected.Select(row => new { row.index, row.errors }),
         });
     }
+
+    private Dictionary<string, string[]>? ErrorsOf(JsonElement row) =>
+        Reject(row) is { } reason ? new() { ["action"] = [reason] }
+        : NotPublished(row) ? new() { ["broker"] = ["not published"] }
+        : null;
 }

@@ -35,7 +35,8 @@ public sealed class Importer(FeedApi api, ImportOptions options, TimeProvider cl
         progress.Begin("follows", data.FollowCount);
         await FollowAsync(data.Follows(), summary.Follows, progress, cancellation);
         progress.Begin("events", data.EventCount);
-        await LoadAsync(data.Events(), summary.Events, progress, row => $"{row.UserId} {row.Action} {row.ItemId}", api.PostEventsAsync, cancellation);
+        await LoadAsync(
+            data.Events(), summary.Events, progress, row => $"{row.UserId} {row.Action} {row.ItemId}", api.PostEventsAsync, cancellation);
         summary.Elapsed = clock.GetElapsedTime(started);
         summary.Retries = api.Retries;
         return summary;
@@ -59,5 +60,6 @@ public sealed class Importer(FeedApi api, ImportOptions options, TimeProvider cl
             progress.Advance(1);
         });
 
-    private ParallelOptions Parallelism(CancellationToken cancellation) => new() { MaxDegreeOfParallelism = options.Concurrency, CancellationToken = cancellation };
+    private ParallelOptions Parallelism(CancellationToken cancellation) =>
+        new() { MaxDegreeOfParallelism = options.Concurrency, CancellationToken = cancellation };
 }

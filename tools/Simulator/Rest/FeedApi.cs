@@ -8,11 +8,19 @@ namespace Mesh.Simulator.Rest;
 
 /// <summary>
 /// The writing side of the public REST API. A gateway that is busy (429, 503), restarting (connection refused or cut, 502, 504)
-/// or briefly broken (500) is asked again, no sooner than its Retry-After says. Safe to use from several threads.
+/// or briefly broken (500) is asked again, no sooner than its Retry-After says; rows of a batch that only the broker did not take are
+/// sent again, too. Safe to use from several threads.
 /// </summary>
 public sealed class FeedApi : IDisposable
 {
-    private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web) { DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull };
+    /// <summary>Key under which the gateway says that a row is fine and was not published.</summary>
+    private const string Broker = "broker";
+
+    private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web)
+    {
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    };
+
     private static readonly TimeSpan AnswerPatience = TimeSpan.FromSeconds(60);
 
     private readonly HttpClient _http;
@@ -36,10 +44,12 @@ public sealed class FeedApi : IDisposable
     private long _retries;
 
     /// <exception cref="FeedApiException">The call was refused as such, or patience ran out.</exception>
-    public Task<BatchAnswer> PostItemsAsync(IReadOnlyList<ItemBody> items, CancellationToken cancellation) => PostAsync("v1/items", new { items }, items.Count, cancellation);
+    public Task<BatchAnswer> PostItemsAsync(IReadOnlyList<ItemBody> items, CancellationToken cancellation) =>
+        PostAsync("v1/items", "items", items, cancellation);
 
     /// <inheritdoc cref="PostItemsAsync"/>
-    public Task<BatchAnswer> PostEventsAsync(IReadOnlyList<EventBody> events, CancellationToken cancellation) => PostAsync("v1/events", new { events }, events.Count, cancellation);
+    public Task<BatchAnswer> PostEventsAsync(IReadOnlyList<EventBody> events, CancellationToken cancellation) =>
+        PostAsync("v1/events", "events", events, cancellation);
 
     /// <summary>Makes a user follow an author.</summary>
     /// <returns>Null, or why the gateway refuses it for good.</returns>
@@ -48,7 +58,7 @@ public sealed class FeedApi : IDisposable
     {
         ArgumentNullException.ThrowIfNull(follow);
         string path = $"v1/users/{Uri.EscapeDataString(follow.UserId)}/follows/{Uri.EscapeDataString(follow.AuthorId)}";
-        using HttpResponseMessage response = await SendAsync(() => new HttpRequestMessage(HttpMethod.Put, path), cancellation);
+        using HttpResponseMessage response = await SendAsync(() => new HttpRequestMessage(HttpMethod.Put, path), new Waits(this), cancellation);
         return response.IsSuccessStatusCode ? null : await DescribeAsync(response, cancellation);
     }
 
@@ -56,16 +66,44 @@ public sealed class FeedApi : IDisposable
     /// <exception cref="FeedApiException">The gateway answered anything but 2xx, or patience ran out.</exception>
     public async Task<JsonElement> GetAsync(string path, CancellationToken cancellation)
     {
-        using HttpResponseMessage response = await SendAsync(() => new HttpRequestMessage(HttpMethod.Get, path), cancellation);
+        using HttpResponseMessage response = await SendAsync(() => new HttpRequestMessage(HttpMethod.Get, path), new Waits(this), cancellation);
         if (!response.IsSuccessStatusCode) throw new FeedApiException(await DescribeAsync(response, cancellation));
         return await response.Content.ReadFromJsonAsync<JsonElement>(cancellation);
     }
 
     public void Dispose() => _http.Dispose();
 
-    private async Task<BatchAnswer> PostAsync(string path, object body, int rows, CancellationToken cancellation)
+    /// <summary>Sends a batch, and again the rows of it that only the broker did not take, until none is left.</summary>
+    private async Task<BatchAnswer> PostAsync<T>(string path, string name, IReadOnlyList<T> rows, CancellationToken cancellation)
     {
-        byte[] bytes = JsonSerializer.SerializeToUtf8Bytes(body, Json);
+        var waits = new Waits(this);
+        var refused = new List<RejectedRow>();
+        int accepted = 0;
+        int[] open = [.. Enumerable.Range(0, rows.Count)]; // indexes in the batch of what is sent in this round
+        while (true)
+        {
+            JsonElement answer = await PostOnceAsync(path, name, [.. open.Select(index => rows[index])], waits, cancellation);
+            JsonElement[] rejected = answer.TryGetProperty("rejected", out JsonElement list) && list.ValueKind is JsonValueKind.Array
+                ? [.. list.EnumerateArray()]
+                : [];
+            accepted += answer.TryGetProperty("accepted", out JsonElement count) ? count.GetInt32() : open.Length - rejected.Length;
+
+            ILookup<bool, RejectedRow> byBroker = rejected.ToLookup(
+                row => IsOfBroker(row.GetProperty("errors")),
+                row => new RejectedRow(open[row.GetProperty("index").GetInt32()], row.GetProperty("errors").ToString()));
+            refused.AddRange(byBroker[false]);
+            RejectedRow[] again = [.. byBroker[true]];
+            if (again.Length == 0) return new BatchAnswer(accepted, refused);
+
+            if (again.Length < open.Length) waits.Restart(); // patience is for a broker that takes nothing
+            open = [.. again.Select(row => row.Index)];
+            await waits.NextAsync($"{again.Length} rows were not published: {again[0].Reason}", null, cancellation);
+        }
+    }
+
+    private async Task<JsonElement> PostOnceAsync<T>(string path, string name, T[] rows, Waits waits, CancellationToken cancellation)
+    {
+        byte[] bytes = JsonSerializer.SerializeToUtf8Bytes(new Dictionary<string, T[]> { [name] = rows }, Json);
         using HttpResponseMessage response = await SendAsync(
             () =>
             {
@@ -73,39 +111,49 @@ public sealed class FeedApi : IDisposable
                 content.Headers.ContentType = new MediaTypeHeaderValue("application/json") { CharSet = "utf-8" };
                 return new HttpRequestMessage(HttpMethod.Post, path) { Content = content };
             },
-            cancellation);
+            waits, cancellation);
         if (!response.IsSuccessStatusCode) throw new FeedApiException(await DescribeAsync(response, cancellation));
-
-        JsonElement answer = await response.Content.ReadFromJsonAsync<JsonElement>(cancellation);
-        RejectedRow[] rejected = answer.TryGetProperty("rejected", out JsonElement list) && list.ValueKind is JsonValueKind.Array
-            ? [.. list.EnumerateArray().Select(row => new RejectedRow(row.GetProperty("index").GetInt32(), row.GetProperty("errors").ToString()))]
-            : [];
-        return new BatchAnswer(answer.TryGetProperty("accepted", out JsonElement accepted) ? accepted.GetInt32() : rows - rejected.Length, rejected);
+        return await response.Content.ReadFromJsonAsync<JsonElement>(cancellation);
     }
 
-    private async Task<HttpResponseMessage> SendAsync(Func<HttpRequestMessage> make, CancellationToken cancellation)
+    private static bool IsOfBroker(JsonElement errors) => errors.ValueKind is JsonValueKind.Object && errors.TryGetProperty(Broker, out _);
+
+    private async Task<HttpResponseMessage> SendAsync(Func<HttpRequestMessage> make, Waits waits, CancellationToken cancellation)
     {
-        long started = _clock.GetTimestamp();
-        TimeSpan pause = _retry.FirstPause;
         while (true)
         {
             (HttpResponseMessage? response, string failure, TimeSpan? retryAfter) = await TryAsync(make, cancellation);
             if (response is not null) return response;
+            await waits.NextAsync(failure, retryAfter, cancellation);
+        }
+    }
 
-            TimeSpan wait = retryAfter ?? pause;
-            if (_clock.GetElapsedTime(started) + wait > _retry.Patience)
-            {
-                throw new FeedApiException($"{_http.BaseAddress} took nothing for {_retry.Patience.TotalSeconds:0} s; last: {failure}");
-            }
+    /// <summary>The pauses between the tries of one call, and how much patience is left for it.</summary>
+    private sealed class Waits(FeedApi api)
+    {
+        private long _started = api._clock.GetTimestamp();
+        private TimeSpan _pause = api._retry.FirstPause;
 
-            Interlocked.Increment(ref _retries);
-            await Task.Delay(wait, _clock, cancellation);
-            pause = pause * 2 < _retry.LongestPause ? pause * 2 : _retry.LongestPause;
+        /// <summary>Something was taken: patience and pauses begin anew.</summary>
+        public void Restart() => (_started, _pause) = (api._clock.GetTimestamp(), api._retry.FirstPause);
+
+        /// <exception cref="FeedApiException">Patience does not last until the next try.</exception>
+        public async Task NextAsync(string failure, TimeSpan? retryAfter, CancellationToken cancellation)
+        {
+            TimeSpan patience = api._retry.Patience;
+            TimeSpan wait = retryAfter ?? _pause;
+            if (api._clock.GetElapsedTime(_started) + wait > patience)
+                throw new FeedApiException($"{api._http.BaseAddress} took nothing for {patience.TotalSeconds:0} s; last: {failure}");
+
+            Interlocked.Increment(ref api._retries);
+            await Task.Delay(wait, api._clock, cancellation);
+            _pause = _pause * 2 < api._retry.LongestPause ? _pause * 2 : api._retry.LongestPause;
         }
     }
 
     // A response to use, or why there is none yet and how long the server wants to be left alone.
-    private async Task<(HttpResponseMessage? Response, string Failure, TimeSpan? RetryAfter)> TryAsync(Func<HttpRequestMessage> make, CancellationToken cancellation)
+    private async Task<(HttpResponseMessage? Response, string Failure, TimeSpan? RetryAfter)> TryAsync(
+        Func<HttpRequestMessage> make, CancellationToken cancellation)
     {
         try
         {
@@ -144,6 +192,8 @@ public sealed class FeedApi : IDisposable
     private static async Task<string> DescribeAsync(HttpResponseMessage response, CancellationToken cancellation)
     {
         string body = await response.Content.ReadAsStringAsync(cancellation);
-        return $"{response.RequestMessage?.Method} {response.RequestMessage?.RequestUri?.AbsolutePath} answered {(int)response.StatusCode}: {(body.Length > 500 ? body[..500] : body)}";
+        HttpRequestMessage? request = response.RequestMessage;
+        string shown = body.Length > 500 ? body[..500] : body;
+        return $"{request?.Method} {request?.RequestUri?.AbsolutePath} answered {(int)response.StatusCode}: {shown}";
     }
 }
