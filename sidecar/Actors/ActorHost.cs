@@ -297,7 +297,13 @@ internal sealed class ActorHost(SidecarContext context, AppChannel app, ActorMet
             if (response.IsSuccessStatusCode) Log.Deactivated(logger, actor.Key);
             else Log.DeactivationFailed(logger, actor.Key, $"status {(int)response.StatusCode}");
         }
-        catch (Exception failure) when (failure is HttpRequestException or OperationCanceledException)
+        catch (HttpRequestException)
+        {
+            // The app is gone, and its actors with it: what stopping a mesh looks like, not a fault.
+            isReached = false;
+            Log.Deactivated(logger, actor.Key);
+        }
+        catch (OperationCanceledException failure)
         {
             isReached = false;
             Log.DeactivationFailed(logger, actor.Key, failure.Message);
