@@ -53,6 +53,9 @@ internal static partial class Log
     public static partial void MessagesAged(ILogger logger, string component, int count, long unacknowledged, TimeSpan ageMax);
 
     [LoggerMessage(EventId = 6153, Level = LogLevel.Error,
-        Message = "{Component}: {Bytes} bytes exceed maxMegabytes ({BytesMax} bytes); the {Count} oldest messages are deleted, {Unacknowledged} deliveries of them were still due")]
-    public static partial void SizeExceeded(ILogger logger, string component, long bytes, long bytesMax, int count, long unacknowledged);
+        Message = "{Component}: {Bytes} bytes exceed maxMegabytes ({BytesMax} bytes); publishing is refused until consumers have caught up, or the limit is raised")]
+    public static partial void Full(ILogger logger, string component, long bytes, long bytesMax);
+
+    [LoggerMessage(EventId = 6154, Level = LogLevel.Information, Message = "{Component}: {Bytes} of {BytesMax} bytes; publishing goes on")]
+    public static partial void RoomAgain(ILogger logger, string component, long bytes, long bytesMax);
 }

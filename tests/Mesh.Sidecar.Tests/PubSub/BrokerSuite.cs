@@ -370,19 +370,29 @@ public sealed class SqliteBrokerTests : BrokerSuite
     }
 
     [Fact]
-    public async Task Beyond_the_size_limit_the_oldest_messages_go()
+    public async Task Beyond_the_size_limit_publishing_is_refused_until_consumers_catch_up_and_nothing_is_lost()
     {
         await using SqliteBroker small = OpenWith(Options with { BytesMax = 4 * 1024 * 1024 });
-        var payload = new byte[10_000];
+        await using IBrokerConsumer consumer = await JoinAsync(small);
+        OutgoingMessage[] bulk = [.. Enumerable.Range(0, 200).Select(_ => new OutgoingMessage(new byte[10_000], "x", false))];
+        for (int i = 0; i < 3; i++) await small.PublishAsync("t", bulk, CancellationToken.None);
 
-        for (int i = 0; i < 6; i++)
+        Clock.Advance(TimeSpan.FromSeconds(6));
+        await UntilAsync("SELECT 1", _ => small.Housekeeping.IsFull);
+        await Assert.ThrowsAsync<BrokerException>(() => small.PublishAsync("t", bulk, CancellationToken.None));
+
+        int received = 0;
+        while (received < 600)
         {
-            await small.PublishAsync("t", [.. Enumerable.Range(0, 200).Select(_ => new OutgoingMessage(payload, "x", false))], CancellationToken.None);
+            IReadOnlyList<ReceivedMessage> taken = await ReceiveAsync(consumer);
+            received += taken.Count;
+            await consumer.SettleAsync(taken, Settlement.Acknowledge);
         }
 
-        Clock.Advance(TimeSpan.FromSeconds(2));
-        await UntilAsync("SELECT count(*) FROM messages", count => count < 1200);
-        await UntilAsync("SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size", bytes => bytes <= 4 * 1024 * 1024);
+        Clock.Advance(TimeSpan.FromSeconds(6));
+        await UntilAsync("SELECT 1", _ => !small.Housekeeping.IsFull);
+        await small.PublishAsync("t", bulk, CancellationToken.None);
+        Assert.Equal(600, received);
     }
 
     [Fact]

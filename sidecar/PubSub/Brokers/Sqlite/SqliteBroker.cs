@@ -61,6 +61,11 @@ internal sealed class SqliteBroker : IBroker
         string topic, IReadOnlyList<OutgoingMessage> messages, CancellationToken cancellation)
     {
         ArgumentNullException.ThrowIfNull(messages);
+        if (_housekeeping.IsFull)
+        {
+            throw new BrokerException($"{Options.Component} holds more than {Options.BytesMax} bytes that consumers have not taken; it takes no more until they have. Raise maxMegabytes, or see why they are behind.");
+        }
+
         long now = Now();
         await _writer.EnqueueAsync(
             statements =>

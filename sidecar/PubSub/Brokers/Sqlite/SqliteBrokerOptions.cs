@@ -15,7 +15,7 @@ internal sealed record SqliteBrokerOptions
     /// <summary>Messages older than this go, acknowledged or not.</summary>
     public TimeSpan AgeMax { get; init; } = TimeSpan.FromDays(7);
 
-    /// <summary>Largest size of the live data in bytes; beyond it the oldest messages go, acknowledged or not.</summary>
+    /// <summary>Largest size of the live data in bytes; beyond it publishing is refused, and nothing that is still due is deleted.</summary>
     public long BytesMax { get; init; } = 8L * 1024 * 1024 * 1024;
 
     /// <summary>An ephemeral group that nobody has consumed for this long is forgotten.</summary>

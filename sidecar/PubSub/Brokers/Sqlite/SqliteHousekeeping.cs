@@ -14,8 +14,15 @@ internal sealed class SqliteHousekeeping(SqliteBrokerOptions options, long owner
     private readonly ConcurrentDictionary<long, int> _consumed = new();
     private long _nextAt;
     private volatile IReadOnlyCollection<QueueDepth> _depths = [];
+    private volatile bool _isFull; // written by the writer's thread, read by publishers
 
     public IReadOnlyCollection<QueueDepth> Depths => _depths;
+
+    /// <summary>
+    /// More live data than the limit. What was taken is never given up for room: publishers are refused until consumers have
+    /// caught up.
+    /// </summary>
+    public bool IsFull => _isFull;
 
     /// <summary>This process consumes the group: it is not idle.</summary>
     public void Track(long groupId) => _consumed.AddOrUpdate(groupId, 1, (_, count) => count + 1);
@@ -32,11 +39,12 @@ internal sealed class SqliteHousekeeping(SqliteBrokerOptions options, long owner
         statements.Run("BEGIN IMMEDIATE");
         bool released;
         bool more;
+        TimeSpan retention = LiveBytes(statements) > options.BytesMax ? TimeSpan.Zero : options.Retention;
         try
         {
             released = SqliteOwners.ReleaseDead(statements, owner);
             ForgetIdleGroups(statements, now);
-            more = DeleteAcknowledged(statements, now) | DeleteExpired(statements, now) | DeleteAged(statements, now) | DeleteBeyondSize(statements);
+            more = DeleteAcknowledged(statements, now, retention) | DeleteExpired(statements, now) | DeleteAged(statements, now);
             statements.Run("COMMIT");
         }
         catch (Exception exception) when (exception is SqliteException or InvalidOperationException)
@@ -46,6 +54,7 @@ internal sealed class SqliteHousekeeping(SqliteBrokerOptions options, long owner
             throw;
         }
 
+        JudgeSize(statements);
         _depths = Measure(statements);
         _nextAt = more ? now : now + (long)options.CleanupInterval.TotalMilliseconds;
         if (released) wakeAll();
@@ -63,13 +72,13 @@ internal sealed class SqliteHousekeeping(SqliteBrokerOptions options, long owner
     }
 
     // A topic without groups keeps its messages until they age: a group that subscribes for the first time gets them.
-    private bool DeleteAcknowledged(SqliteStatements statements, long now) => statements.Run(
+    private static bool DeleteAcknowledged(SqliteStatements statements, long now, TimeSpan retention) => statements.Run(
         """
         DELETE FROM messages WHERE seq IN (
             SELECT m.seq FROM (SELECT topic, min(cursor) AS done FROM groups GROUP BY topic) g
             JOIN messages m ON m.topic = g.topic AND m.seq <= g.done
-            WHERE m.published_at < $0 AND m.seq NOT IN (SELECT seq FROM pending) LIMIT $1)
-        """, now - (long)options.Retention.TotalMilliseconds, DeletedPerStep) == DeletedPerStep;
+            WHERE m.published_at <= $0 AND m.seq NOT IN (SELECT seq FROM pending) LIMIT $1)
+        """, now - (long)retention.TotalMilliseconds, DeletedPerStep) == DeletedPerStep;
 
     private static bool DeleteExpired(SqliteStatements statements, long now) =>
         statements.Run("DELETE FROM messages WHERE seq IN (SELECT seq FROM messages WHERE expires_at <= $0 AND seq NOT IN (SELECT seq FROM pending) LIMIT $1)", now, DeletedPerStep) == DeletedPerStep;
@@ -84,16 +93,18 @@ internal sealed class SqliteHousekeeping(SqliteBrokerOptions options, long owner
         return deleted == DeletedPerStep;
     }
 
-    private bool DeleteBeyondSize(SqliteStatements statements)
+    private void JudgeSize(SqliteStatements statements)
     {
-        long pages = (long)statements.Scalar("PRAGMA page_count")! - (long)statements.Scalar("PRAGMA freelist_count")!;
-        long bytes = pages * (long)statements.Scalar("PRAGMA page_size")!;
-        if (bytes <= options.BytesMax) return false;
-        if (statements.Scalar("SELECT max(seq) FROM (SELECT seq FROM messages ORDER BY seq LIMIT $0)", DeletedPerStep) is not long last) return false;
-        int deleted = DeleteThrough(statements, last, out long unacknowledged);
-        Log.SizeExceeded(logger, options.Component, bytes, options.BytesMax, deleted, unacknowledged);
-        return true;
+        long bytes = LiveBytes(statements);
+        bool isFull = bytes > options.BytesMax;
+        if (isFull == _isFull) return;
+        _isFull = isFull;
+        if (isFull) Log.Full(logger, options.Component, bytes, options.BytesMax);
+        else Log.RoomAgain(logger, options.Component, bytes, options.BytesMax);
     }
+
+    private static long LiveBytes(SqliteStatements statements) =>
+        ((long)statements.Scalar("PRAGMA page_count")! - (long)statements.Scalar("PRAGMA freelist_count")!) * (long)statements.Scalar("PRAGMA page_size")!;
 
     private static int DeleteThrough(SqliteStatements statements, long last, out long unacknowledged)
     {
