@@ -8,7 +8,12 @@ namespace Mesh.Host;
 
 /// <summary>What a run is made of.</summary>
 internal sealed record HostRunParts(
-    RunTemplate Template, IReadOnlyDictionary<string, AppPorts> Ports, DataDirectory Data, IDaprRuntime Runtime, bool Restart, string BinDirectory);
+    RunTemplate Template,
+    IReadOnlyDictionary<string, AppPorts> Ports,
+    DataDirectory Data,
+    IDaprRuntime Runtime,
+    bool Restart,
+    string BinDirectory);
 
 /// <summary>
 /// One run of the mesh: sidecars first, then a supervised process for each app, and <c>run.json</c> true to both. Stopping goes
@@ -36,7 +41,7 @@ internal sealed class HostRun : IAsyncDisposable
         _logger = logger;
         _startedAt = clock.GetUtcNow();
         var probe = new ReadinessProbe(_http, clock, logger);
-        _apps = [.. parts.Template.Apps.Select(app => new RunningApp(app, parts.Ports[app.AppId], probe, Publish))];
+        _apps = [.. parts.Template.Apps.Select(app => new RunningApp(app, parts.Ports[app.AppId], probe, parts.Runtime, Publish))];
         foreach (RunningApp app in _apps.Where(app => app.Template.Command.Count > 0))
         {
             app.Process = new SupervisedProcess(
@@ -79,7 +84,8 @@ internal sealed class HostRun : IAsyncDisposable
     }
 
     /// <summary>Returns once every app has been ready at one time or another since its last start.</summary>
-    public Task WaitUntilReadyAsync(CancellationToken cancellation) => Task.WhenAll(_apps.Select(app => app.WaitUntilReadyAsync(cancellation)));
+    public Task WaitUntilReadyAsync(CancellationToken cancellation) =>
+        Task.WhenAll(_apps.Select(app => app.WaitUntilReadyAsync(cancellation)));
 
     /// <summary>Writes <c>run.json</c> anew.</summary>
     public void Publish() => _parts.Data.Run.Write(State);
@@ -108,6 +114,7 @@ internal sealed class HostRun : IAsyncDisposable
             await process.DisposeAsync();
         }
 
+        foreach (RunningApp app in _apps) await app.StopProbingAsync(); // it talks to the sidecars
         await _parts.Runtime.DisposeAsync();
         _parts.Data.Run.Delete();
         Log.Stopped(_logger);

@@ -10,7 +10,8 @@ namespace Mesh.Host.Runtime;
 /// A real daprd for each app, supervised like the services. It runs in the data directory, so that relative paths in components
 /// mean the same as with embedded sidecars. Actors need Dapr's placement service, which <c>dapr init</c> brings.
 /// </summary>
-internal sealed class DaprdRuntime(string program, string dataDirectory, PrefixedOutput output, TimeProvider clock, ILogger logger) : IDaprRuntime
+internal sealed class DaprdRuntime(
+    string program, string dataDirectory, PrefixedOutput output, TimeProvider clock, ILogger logger) : IDaprRuntime
 {
     private static readonly TimeSpan StopPatience = TimeSpan.FromSeconds(5);
     private readonly ConcurrentDictionary<string, SupervisedProcess> _sidecars = new(StringComparer.Ordinal);
@@ -18,7 +19,10 @@ internal sealed class DaprdRuntime(string program, string dataDirectory, Prefixe
     /// <summary>Called after every start of a daprd.</summary>
     public Action Changed { get; set; } = () => { };
 
-    /// <summary>The daprd to run: DAPR_RUNTIME_PATH (the file, or a folder with it or with .dapr/bin), else PATH, else where <c>dapr init</c> puts it.</summary>
+    /// <summary>
+    /// The daprd to run: DAPR_RUNTIME_PATH (the file, or a folder with it or with .dapr/bin), else PATH, else where
+    /// <c>dapr init</c> puts it.
+    /// </summary>
     /// <exception cref="RuntimeException">There is none.</exception>
     public static string Locate(Func<string, string?> variable)
     {
@@ -27,13 +31,17 @@ internal sealed class DaprdRuntime(string program, string dataDirectory, Prefixe
         if (!string.IsNullOrEmpty(configured))
         {
             string[] choices = [configured, Path.Combine(configured, file), Path.Combine(configured, ".dapr", "bin", file)];
-            return choices.FirstOrDefault(File.Exists) ?? throw new RuntimeException($"DAPR_RUNTIME_PATH is {configured}, but there is no daprd: looked for {string.Join(", ", choices)}.");
+            return choices.FirstOrDefault(File.Exists) ?? throw new RuntimeException(
+                $"DAPR_RUNTIME_PATH is {configured}, but there is no daprd: looked for {string.Join(", ", choices)}.");
         }
 
         string home = Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
-        IEnumerable<string> folders = (variable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries).Append(Path.Combine(home, ".dapr", "bin"));
+        IEnumerable<string> folders = (variable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
+            .Append(Path.Combine(home, ".dapr", "bin"));
         return folders.Select(folder => Path.Combine(folder, file)).FirstOrDefault(File.Exists)
-            ?? throw new RuntimeException("--runtime dapr needs daprd, and none is on PATH. Install Dapr (dapr init), or set DAPR_RUNTIME_PATH, or leave --runtime out: the embedded sidecar needs nothing.");
+            ?? throw new RuntimeException(
+                "--runtime dapr needs daprd, and none is on PATH. Install Dapr (dapr init), or set DAPR_RUNTIME_PATH, "
+                + "or leave --runtime out: the embedded sidecar needs nothing.");
     }
 
     /// <summary>Component types that only the embedded sidecar has, found in the resources of an app.</summary>
@@ -42,8 +50,12 @@ internal sealed class DaprdRuntime(string program, string dataDirectory, Prefixe
     {
         foreach (string file in resourcesPaths.Where(Directory.Exists).SelectMany(path => Directory.EnumerateFiles(path, "*.yaml")))
         {
-            string? own = File.ReadLines(file).Select(line => line.Trim()).FirstOrDefault(line => line is "type: pubsub.sqlite" or "type: configuration.local" or "type: lock.in-memory");
-            if (own is not null) throw new RuntimeException($"{file} declares {own["type: ".Length..]}, a type of the embedded sidecar. With --runtime dapr choose components of Dapr's, e.g. --resources-path components/redis.");
+            string? own = File.ReadLines(file).Select(line => line.Trim())
+                .FirstOrDefault(line => line is "type: pubsub.sqlite" or "type: configuration.local" or "type: lock.in-memory");
+            if (own is null) continue;
+            throw new RuntimeException(
+                $"{file} declares {own["type: ".Length..]}, a type of the embedded sidecar. "
+                + "With --runtime dapr choose components of Dapr's, e.g. --resources-path components/redis.");
         }
     }
 
@@ -86,6 +98,13 @@ internal sealed class DaprdRuntime(string program, string dataDirectory, Prefixe
         sidecar.Start();
         return Task.CompletedTask;
     }
+
+    // A daprd is told of its app by nobody but its own health checks and failing calls.
+    public void AppExited(string appId)
+    {
+    }
+
+    public Task AppRestartedAsync(string appId, CancellationToken cancellation) => Task.CompletedTask;
 
     public int SidecarPid(string appId) => _sidecars.TryGetValue(appId, out SupervisedProcess? sidecar) ? sidecar.Pid ?? 0 : 0;
 
