@@ -150,7 +150,7 @@ internal sealed class FeedBenchmark : IBenchmark
             lock (_times)
             {
                 return string.Join(", ", _times.Select(stage => (stage.Key, Median: stage.Value.Order().ElementAt(stage.Value.Count / 2)))
-                    .Where(stage => stage.Median >= 0.05).OrderByDescending(stage => stage.Median)
+                    .Where(stage => stage.Median >= 0.5).OrderByDescending(stage => stage.Median)
                     .Select(stage => $"{stage.Key} {Figures.Ms(stage.Median)}"));
             }
         }

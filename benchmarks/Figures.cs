@@ -22,10 +22,12 @@ internal sealed class Figures
     /// <summary>Prints rows under a title; a redirected output gets 160 columns, so that nothing wraps in a log.</summary>
     public static void Print(string title, IReadOnlyList<string> columns, IEnumerable<IReadOnlyList<string>> rows)
     {
-        var table = new Table { Title = new TableTitle(Markup.Escape(title)), Border = TableBorder.Ascii2 };
+        var table = new Table { Border = TableBorder.Ascii2 };
         foreach (string column in columns) table.AddColumn(new TableColumn(Markup.Escape(column)).NoWrap().RightAligned());
         foreach (IReadOnlyList<string> row in rows) table.AddRow([.. row.Select(Markup.Escape)]);
         if (!AnsiConsole.Profile.Out.IsTerminal) AnsiConsole.Profile.Width = 160;
+        AnsiConsole.WriteLine();
+        AnsiConsole.WriteLine(title);
         AnsiConsole.Write(table);
     }
 

@@ -67,7 +67,7 @@ public sealed record ItemExplain(
     internal static ItemExplain From(FeedCandidate candidate, FeedQuery query) => new(
         ByAction(candidate.Probabilities), ByAction(query.Weights), double.IsFinite(candidate.Composite) ? candidate.Composite : 0, candidate.AuthorRank,
         candidate.DiversityFactor, candidate.NetworkFactor, float.IsFinite(candidate.Data.Similarity) ? candidate.Data.Similarity : 0,
-        ByAction(candidate.Data.Counters?.Counts ?? []), candidate.Data.Counters is { } counters ? Moment.Format(counters.AsOfMs) : null, [.. candidate.Data.Codes]);
+        ByAction(candidate.Data.Counters?.Counts ?? []), candidate.Data.Counters is { AsOfMs: > 0 } counters ? Moment.Format(counters.AsOfMs) : null, [.. candidate.Data.Codes]);
 
     private static Dictionary<string, float> ByAction(IReadOnlyList<float> values)
     {
