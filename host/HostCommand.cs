@@ -72,7 +72,8 @@ internal static class HostCommand
         IReadOnlyDictionary<string, AppPorts> ports = PortPlan.Make(template, arguments);
         IDaprRuntime runtime = MakeRuntime(); // ends with the run
 
-        await using var run = new HostRun(new HostRunParts(template, ports, data, runtime, arguments.Restart, AppContext.BaseDirectory), output, clock, logger);
+        var parts = new HostRunParts(template, ports, data, runtime, arguments.Restart, AppContext.BaseDirectory);
+        await using var run = new HostRun(parts, output, clock, logger);
         if (runtime is DaprdRuntime daprd) daprd.Changed = run.Publish;
         signals.OnSecond(run.Kill);
         try
@@ -119,7 +120,11 @@ internal static class HostCommand
             template = template with { Apps = [.. template.Apps.Select(app => app with { ResourcesPaths = resources })] };
         }
 
-        string[] faults = [.. template.Apps.SelectMany(app => app.ResourcesPaths).Distinct().Where(folder => !Directory.Exists(folder)).Select(folder => $"There is no resources folder {folder}.")];
+        string[] faults =
+        [
+            .. template.Apps.SelectMany(app => app.ResourcesPaths).Distinct().Where(folder => !Directory.Exists(folder))
+                .Select(folder => $"There is no resources folder {folder}."),
+        ];
         return faults.Length == 0 ? template : throw new TemplateException(path, faults);
     }
 }

@@ -25,7 +25,8 @@ internal sealed record SupervisedProcessOptions
 /// One child process, kept running: output is read to the end and prefixed, a death is logged with its exit code and
 /// followed by a new start after <see cref="RestartBackoff"/>. Exactly one process at a time; none after <see cref="StopAsync"/>.
 /// </summary>
-internal sealed class SupervisedProcess(SupervisedProcessOptions options, PrefixedOutput output, TimeProvider clock, ILogger logger) : IAsyncDisposable
+internal sealed class SupervisedProcess(
+    SupervisedProcessOptions options, PrefixedOutput output, TimeProvider clock, ILogger logger) : IAsyncDisposable
 {
     // A grandchild may hold the pipes open after the child's end; its last words are not worth a hang.
     private static readonly TimeSpan DrainPatience = TimeSpan.FromSeconds(1);

@@ -54,7 +54,8 @@ internal interface IEventTopics
 {
     /// <summary>Publishes a batch; answers the indexes that the broker did not take, each with its reason.</summary>
     /// <exception cref="ServiceUnavailableException">None is known to be durable.</exception>
-    Task<IReadOnlyDictionary<int, string>> PublishAsync<T>(string topic, IReadOnlyList<T> messages, TimeSpan budget, CancellationToken cancellation)
+    Task<IReadOnlyDictionary<int, string>> PublishAsync<T>(
+        string topic, IReadOnlyList<T> messages, TimeSpan budget, CancellationToken cancellation)
         where T : class, Google.Protobuf.IMessage<T>;
 }
 

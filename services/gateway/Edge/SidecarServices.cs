@@ -65,7 +65,11 @@ internal sealed class SidecarServices(ServiceInvoker invoker, DaprClient dapr) :
     {
         (int status, JsonElement? body) = await CallJsonAsync(appId, HttpMethod.Post, method, request, budget, cancellation);
         if (status is < 200 or > 299)
-            throw new ServiceUnavailableException($"{Operation(appId, method)} answered {status}{RefusalReason.Of(body?.GetRawText() ?? "")}", status);
+        {
+            string reason = RefusalReason.Of(body?.GetRawText() ?? "");
+            throw new ServiceUnavailableException($"{Operation(appId, method)} answered {status}{reason}", status);
+        }
+
         return body is { ValueKind: JsonValueKind.Object } answer
             ? JsonObject.Create(answer)
             : throw new ServiceUnavailableException($"{Operation(appId, method)} did not answer with a JSON object.", status);
@@ -134,7 +138,8 @@ internal sealed class SidecarServices(ServiceInvoker invoker, DaprClient dapr) :
         catch (ServiceCallException refused)
         {
             bool late = refused.Status == StatusCodes.Status504GatewayTimeout;
-            throw new ServiceUnavailableException($"{what} answered {refused.Status}{RefusalReason.Of(refused.Message)}", refused.Status, late, refused);
+            string reason = RefusalReason.Of(refused.Message);
+            throw new ServiceUnavailableException($"{what} answered {refused.Status}{reason}", refused.Status, late, refused);
         }
         catch (OperationCanceledException timeout) when (!cancellation.IsCancellationRequested)
         {

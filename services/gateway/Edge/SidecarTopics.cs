@@ -15,7 +15,8 @@ internal sealed class SidecarTopics(EventPublisher publisher, ILogger<SidecarTop
     // Protobuf JSON in a CloudEvent is up to about three times the binary size, so a call stays below 4 MiB.
     private const int CallBytesMax = 1024 * 1024;
 
-    public async Task<IReadOnlyDictionary<int, string>> PublishAsync<T>(string topic, IReadOnlyList<T> messages, TimeSpan budget, CancellationToken cancellation)
+    public async Task<IReadOnlyDictionary<int, string>> PublishAsync<T>(
+        string topic, IReadOnlyList<T> messages, TimeSpan budget, CancellationToken cancellation)
         where T : class, IMessage<T>
     {
         using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
@@ -33,7 +34,8 @@ internal sealed class SidecarTopics(EventPublisher publisher, ILogger<SidecarTop
                 taken += count - failed.Count;
             }
             catch (Exception failure) when (
-                !cancellation.IsCancellationRequested && failure is DaprException or RpcException or HttpRequestException or OperationCanceledException)
+                !cancellation.IsCancellationRequested
+                && failure is DaprException or RpcException or HttpRequestException or OperationCanceledException)
             {
                 // Calls before this one are durable, so only its own rows, and those after it, are to be sent again.
                 string reason = failure is OperationCanceledException

@@ -24,7 +24,8 @@ internal static class EventEndpoints
     public static void MapEvents(this IEndpointRouteBuilder endpoints) =>
         endpoints.MapPost("/v1/events", PostEventsAsync).WithTags("Events").WithSummary("Report up to 1,000 actions of users on items")
             .WithDescription(
-                "202 once the broker holds the accepted rows durably. A bad row never rejects its batch: it is listed in `rejected` with its index and faults.")
+                "202 once the broker holds the accepted rows durably. A bad row never rejects its batch: it is listed in `rejected` with its "
+                + "index and faults.")
             .Accepts<EventBatchBody>("application/json")
             .WithExample(
                 """{"events":[{"userId":"user-1","itemId":"item-1","action":"like","time":"2026-11-22T13:00:00Z","requestId":"01JDA8M5W0Z3Q6T7Y8K9V0B1C2","surface":"home"}]}""",

@@ -47,12 +47,13 @@ internal sealed class EventInputValidator : AbstractValidator<EventInput>
     public EventInputValidator(IOptions<GatewayOptions> options, TimeProvider clock)
     {
         RuleFor(input => input.EventId).IsUlidOrAbsent("eventId");
-        RuleFor(input => input.EventId).HoldsNoFutureMoment("eventId", clock, options.Value.FutureHoursMax).When(input => input.Time is null);
+        RuleFor(input => input.EventId).HoldsNoFutureMoment("eventId", clock, options.Value.FutureHoursMax)
+            .When(input => input.Time is null);
         RuleFor(input => input.UserId).IsId("userId");
         RuleFor(input => input.ItemId).IsId("itemId");
         RuleFor(input => input.Action).Must(action => action is not null && ActionTaxonomy.Default.IndexOf(action) >= 0)
-            .WithMessage(
-                (_, action) => action is null ? $"action is missing: one of {Actions}." : $"action {Shown.Value(action)} is not one of {Actions}.");
+            .WithMessage((_, action) =>
+                action is null ? $"action is missing: one of {Actions}." : $"action {Shown.Value(action)} is not one of {Actions}.");
         RuleFor(input => input.Time).IsMomentOrAbsent("time", 0, clock, options.Value.FutureHoursMax);
         RuleFor(input => input.RequestId).IsUlidOrAbsent("requestId");
         RuleFor(input => input.Surface).IsLabelOrAbsent("surface", Rules.SurfaceLengthMax);

@@ -8,7 +8,9 @@ namespace Mesh.Gateway.Input;
 
 /// <summary>What became of a batch. Accepted rows are durably with the broker.</summary>
 /// <param name="Accepted">How many rows.</param>
-/// <param name="Rejected">The others, each with its index in the batch and its faults by field. "$" is the row itself, "broker" a row to send again.</param>
+/// <param name="Rejected">
+/// The others, each with its index in the batch and its faults by field. "$" is the row itself, "broker" a row to send again.
+/// </param>
 public sealed record BatchResult(int Accepted, IReadOnlyList<RejectedRow> Rejected);
 
 public sealed record RejectedRow(int Index, IReadOnlyDictionary<string, string[]> Errors);
@@ -73,6 +75,9 @@ internal sealed class Batch(IEventTopics topics, GatewayMetrics metrics, IOption
         metrics.RowsRejected(topic, "broker", refused.Count);
         if (refused.Count == rows.Count)
             throw new ServiceUnavailableException($"The broker took none of {rows.Count} rows on {topic}: {refused.Values.First()}");
-        return [.. refused.Select(pair => new RejectedRow(rows[pair.Key].Index, new Dictionary<string, string[]> { ["broker"] = [$"not published, send it again: {pair.Value}"] }))];
+        return [.. refused.Select(pair => NotPublished(rows[pair.Key].Index, pair.Value))];
     }
+
+    private static RejectedRow NotPublished(int index, string reason) =>
+        new(index, new Dictionary<string, string[]> { ["broker"] = [$"not published, send it again: {reason}"] });
 }

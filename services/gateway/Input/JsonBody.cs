@@ -20,7 +20,8 @@ internal static class JsonBody
         if (!request.HasJsonContentType())
         {
             throw new BadHttpRequestException(
-                $"Content-Type is {Shown.Value(request.ContentType)}; this endpoint takes application/json.", StatusCodes.Status415UnsupportedMediaType);
+                $"Content-Type is {Shown.Value(request.ContentType)}; this endpoint takes application/json.",
+                StatusCodes.Status415UnsupportedMediaType);
         }
 
         if (request.ContentLength > Limits.BodyBytesMax) throw TooLarge();
@@ -46,7 +47,8 @@ internal static class JsonBody
     {
         if (bytes == 0) return "The body is empty; JSON was expected.";
         string what = exception.Message.Split(" LineNumber:", 2)[0];
-        return $"The body is not JSON (nested at most {DepthMax} deep): {Shown.Value(what)} at line {exception.LineNumber + 1}, position {exception.BytePositionInLine + 1}.";
+        return $"The body is not JSON (nested at most {DepthMax} deep): {Shown.Value(what)} "
+            + $"at line {exception.LineNumber + 1}, position {exception.BytePositionInLine + 1}.";
     }
 
     private static BadHttpRequestException TooLarge() =>

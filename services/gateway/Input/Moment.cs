@@ -27,7 +27,9 @@ internal static class Moment
     public static bool TryParseQuery(string text, out long unixMs) =>
         long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out unixMs) || TryParse(text, out unixMs);
 
-    /// <summary>The time that a valid ULID begins with: 48 bits of Unix milliseconds, to the year 10889 (past what .NET's own types hold).</summary>
+    /// <summary>
+    /// The time that a valid ULID begins with: 48 bits of Unix milliseconds, to the year 10889 (past what .NET's own types hold).
+    /// </summary>
     public static long OfUlid(string ulid)
     {
         long unixMs = 0;

@@ -23,7 +23,8 @@ internal static class Rules
     public static IRuleBuilderOptions<T, string?> IsLabelOrAbsent<T>(this IRuleBuilder<T, string?> rule, string field, int lengthMax) =>
         rule.Must(text => text is null || (text.Length <= lengthMax && !HasControl(text, false)))
             .WithMessage(
-                (_, text) => $"{field} {Shown.Value(text)} is not allowed: at most {lengthMax} characters, none of them a control character.");
+                (_, text) =>
+                    $"{field} {Shown.Value(text)} is not allowed: at most {lengthMax} characters, none of them a control character.");
 
     /// <summary>An id that stands in for the row's absent time: its own must be one that the row could have sent.</summary>
     public static IRuleBuilderOptions<T, string?> HoldsNoFutureMoment<T>(
@@ -38,8 +39,8 @@ internal static class Rules
         this IRuleBuilder<T, long?> rule, string field, long oldestMs, TimeProvider clock, int futureHoursMax) =>
         rule.Must(time => time is not { } ms || (ms >= oldestMs && ms <= FutureLimitMs(clock, futureHoursMax)))
             .WithMessage((_, time) =>
-                $"{field} {time} ({Moment.Format(time ?? 0)}) is out of range: from {Moment.Format(oldestMs)} to {futureHoursMax} h after now, "
-                + "in Unix milliseconds.");
+                $"{field} {time} ({Moment.Format(time ?? 0)}) is out of range: "
+                + $"from {Moment.Format(oldestMs)} to {futureHoursMax} h after now, in Unix milliseconds.");
 
     public static string IdFault(string field, string? id) =>
         id is null ? $"{field} is missing: an id, {MeshId.Rule}." : $"{field} {Shown.Value(id)} is not an id: {MeshId.Rule}.";
@@ -59,7 +60,8 @@ internal static class Rules
 
     /// <summary>A BCP 47 tag in outline: subtags of 1-8 letters or digits joined by hyphens, letters first.</summary>
     public static bool IsLanguage(string tag) =>
-        tag.Length <= 35 && tag.Split('-') is [var primary, ..] subtags && primary is { Length: >= 2 and <= 8 } && primary.All(char.IsAsciiLetter)
+        tag.Length <= 35 && tag.Split('-') is [var primary, ..] subtags
+        && primary is { Length: >= 2 and <= 8 } && primary.All(char.IsAsciiLetter)
         && subtags.All(subtag => subtag.Length is >= 1 and <= 8 && subtag.All(char.IsAsciiLetterOrDigit));
 
     /// <summary>ISO 3166 alpha-2 or UN M.49.</summary>

@@ -50,8 +50,9 @@ internal sealed class PipelineRun(
 
     public async Task HydrateAsync(IReadOnlyList<PlannedStage<IHydrator>> stages, IReadOnlyList<FeedCandidate> candidates)
     {
+        int count = candidates.Count;
         await foreach (
-            (_, Action update) in RunGroupsAsync(stages, candidates.Count, (stage, call) => stage.HydrateAsync(query, candidates, call), _ => candidates.Count))
+            (_, Action update) in RunGroupsAsync(stages, count, (stage, call) => stage.HydrateAsync(query, candidates, call), _ => count))
             update();
     }
 
@@ -64,7 +65,8 @@ internal sealed class PipelineRun(
             IReadOnlyList<FeedCandidate> entering = candidates;
             if (entering.Count == 0) break;
             (bool ran, Partition? partition) = await RunOneAsync(
-                planned.Definition, planned.Stage, entering.Count, call => planned.Stage.FilterAsync(query, entering, call).AsTask(), result => result.Kept.Count);
+                planned.Definition, planned.Stage, entering.Count,
+                call => planned.Stage.FilterAsync(query, entering, call).AsTask(), result => result.Kept.Count);
             if (!ran) continue; // the list as it was before this filter
 
             partition!.Merge?.Invoke();
@@ -84,7 +86,8 @@ internal sealed class PipelineRun(
         foreach (PlannedStage<IScorer> planned in stages.Where(planned => planned.Stage.IsEnabled(query)))
         {
             (bool ran, Action? update) = await RunOneAsync(
-                planned.Definition, planned.Stage, candidates.Count, call => planned.Stage.ScoreAsync(query, candidates, call), _ => candidates.Count);
+                planned.Definition, planned.Stage, candidates.Count,
+                call => planned.Stage.ScoreAsync(query, candidates, call), _ => candidates.Count);
             if (ran) update!();
         }
     }
@@ -123,7 +126,8 @@ internal sealed class PipelineRun(
             while (stages[i].Definition.Parallel && end < stages.Count && stages[end].Definition.Parallel) end++;
             PlannedStage<TStage>[] group = [.. stages.Skip(i).Take(end - i).Where(planned => planned.Stage.IsEnabled(query))];
             (bool Ran, TResult? Result)[] outcomes = await Task.WhenAll(
-                group.Select(planned => RunOneAsync(planned.Definition, planned.Stage, candidatesIn, call => work(planned.Stage, call), count)));
+                group.Select(planned =>
+                    RunOneAsync(planned.Definition, planned.Stage, candidatesIn, call => work(planned.Stage, call), count)));
             for (int j = 0; j < group.Length; j++)
             {
                 if (outcomes[j].Ran) yield return (group[j].Definition, outcomes[j].Result!);

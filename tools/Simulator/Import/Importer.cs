@@ -52,7 +52,8 @@ public sealed class Importer(FeedApi api, ImportOptions options, TimeProvider cl
             progress.Advance(batch.Length);
         });
 
-    private Task FollowAsync(IEnumerable<FollowBody> follows, ImportCount count, IImportProgress progress, CancellationToken cancellation) =>
+    private Task FollowAsync(
+        IEnumerable<FollowBody> follows, ImportCount count, IImportProgress progress, CancellationToken cancellation) =>
         Parallel.ForEachAsync(follows, Parallelism(cancellation), async (follow, cancelled) =>
         {
             string? refusal = await api.PutFollowAsync(follow, cancelled);

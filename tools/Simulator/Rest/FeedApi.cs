@@ -58,7 +58,7 @@ public sealed class FeedApi : IDisposable
     {
         ArgumentNullException.ThrowIfNull(follow);
         string path = $"v1/users/{Uri.EscapeDataString(follow.UserId)}/follows/{Uri.EscapeDataString(follow.AuthorId)}";
-        using HttpResponseMessage response = await SendAsync(() => new HttpRequestMessage(HttpMethod.Put, path), new Waits(this), cancellation);
+        using HttpResponseMessage response = await SendAsync(() => new(HttpMethod.Put, path), new Waits(this), cancellation);
         return response.IsSuccessStatusCode ? null : await DescribeAsync(response, cancellation);
     }
 
@@ -66,7 +66,7 @@ public sealed class FeedApi : IDisposable
     /// <exception cref="FeedApiException">The gateway answered anything but 2xx, or patience ran out.</exception>
     public async Task<JsonElement> GetAsync(string path, CancellationToken cancellation)
     {
-        using HttpResponseMessage response = await SendAsync(() => new HttpRequestMessage(HttpMethod.Get, path), new Waits(this), cancellation);
+        using HttpResponseMessage response = await SendAsync(() => new(HttpMethod.Get, path), new Waits(this), cancellation);
         if (!response.IsSuccessStatusCode) throw new FeedApiException(await DescribeAsync(response, cancellation));
         return await response.Content.ReadFromJsonAsync<JsonElement>(cancellation);
     }

@@ -6,7 +6,9 @@ public sealed record RetryOptions
     /// <summary>First pause, doubled after each failure. Default 100 ms.</summary>
     public TimeSpan FirstPause { get; init; } = TimeSpan.FromMilliseconds(100);
 
-    /// <summary>Longest pause of our own; a Retry-After of the server may be longer, up to <see cref="RetryAfterMax"/>. Default 5 s.</summary>
+    /// <summary>
+    /// Longest pause of our own; a Retry-After of the server may be longer, up to <see cref="RetryAfterMax"/>. Default 5 s.
+    /// </summary>
     public TimeSpan LongestPause { get; init; } = TimeSpan.FromSeconds(5);
 
     /// <summary>Longest Retry-After that is obeyed. Default 60 s.</summary>
