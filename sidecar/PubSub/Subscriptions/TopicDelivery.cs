@@ -168,9 +168,9 @@ internal sealed class TopicDelivery : IAsyncDisposable
         return routed;
     }
 
-    private async Task DeliverToAsync(string path, List<ReceivedMessage> messages, List<Undelivered> undelivered)
+    private async Task DeliverToAsync(string path, List<ReceivedMessage> messages, List<Undelivered> undelivered, int crashes = 0)
     {
-        var attempt = new Delivery(path, messages);
+        var attempt = new Delivery(path, messages) { Crashes = crashes };
         while (true)
         {
             try
@@ -183,6 +183,18 @@ internal sealed class TopicDelivery : IAsyncDisposable
             {
                 // Nothing is wrong with the messages. They stay leased, and in order, until the app is back.
                 await _services.Presence.WaitUntilBackAsync(_services.Stopping, _stopping.Token);
+            }
+            catch (AppUnreachableException) when (attempt.Remaining.Count > 1)
+            {
+                // One message of the bulk may kill the app, or the app was merely killed often. Halves tell: each that
+                // kills is halved again, until what is given up for its crashes is one message and not a thousand.
+                await _services.Presence.WaitUntilBackAsync(_services.Stopping, _stopping.Token);
+                foreach (ReceivedMessage[] half in attempt.Remaining.Chunk((attempt.Remaining.Count + 1) / 2))
+                {
+                    await DeliverToAsync(path, [.. half], undelivered, crashes: half.Length > 1 ? CrashesMax - 1 : 0);
+                }
+
+                break;
             }
             catch (Exception exception) when (exception is DeliveryFailedException or TimeoutException or CircuitOpenException or AppUnreachableException)
             {

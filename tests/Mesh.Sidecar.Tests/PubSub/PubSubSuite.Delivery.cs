@@ -195,6 +195,44 @@ public abstract partial class PubSubSuite
     }
 
     [Fact]
+    public async Task An_app_that_is_killed_again_and_again_over_a_bulk_gets_all_of_it_once_it_lives()
+    {
+        int posts = 0;
+        SubscriberApp app = SubscriberApp.To(Bulk("orders", "in", max: 4, awaitMs: 5000, dead: "dead"), DeadSubscription);
+        app.Answers(Taken);
+        app.Dies = delivered => delivered.Path == "/in" && Interlocked.Increment(ref posts) <= 4;
+        await using SidecarHarness sidecar = await StartAsync(app);
+
+        await sidecar.Dapr.BulkPublishEventAsync("pubsub", "orders", [1, 2, 3, 4]);
+        await WaitUntilAsync(() => Entries(app, "/in").Count() + app.Inbox.Items.Count(delivered => delivered.Path == "/graveyard") >= 4);
+
+        Assert.Equal([1, 2, 3, 4], Entries(app, "/in"));
+    }
+
+    [Fact]
+    public async Task Of_a_bulk_that_kills_the_app_only_the_message_that_does_it_is_given_up()
+    {
+        SubscriberApp app = SubscriberApp.To(Bulk("orders", "in", max: 5, awaitMs: 5000, dead: "dead"), DeadSubscription);
+        app.Answers(Taken);
+        app.Dies = delivered => delivered.Path == "/in" && delivered.Body.GetProperty("entries").EnumerateArray().Any(entry => Number(entry) == 3);
+        await using SidecarHarness sidecar = await StartAsync(app);
+
+        await sidecar.Dapr.BulkPublishEventAsync("pubsub", "orders", [1, 2, 3, 4, 5]);
+        await WaitUntilAsync(() => app.Inbox.Items.Any(delivered => delivered.Path == "/graveyard"));
+
+        Assert.Equal([1, 2, 4, 5], Entries(app, "/in"));
+        Assert.Equal(3, Assert.Single(app.Inbox.Items, delivered => delivered.Path == "/graveyard").Data.GetInt32());
+    }
+
+    private static (int Status, string Body) Taken(Delivered delivered) => delivered.Path != "/in" ? (200, "") : (200, JsonSerializer.Serialize(new
+    {
+        statuses = delivered.Body.GetProperty("entries").EnumerateArray().Select(entry => new { entryId = entry.GetProperty("entryId").GetString(), status = "SUCCESS" }),
+    }));
+
+    private static IEnumerable<int> Entries(SubscriberApp app, string path) =>
+        app.Inbox.Items.Where(delivered => delivered.Path == path).SelectMany(delivered => delivered.Body.GetProperty("entries").EnumerateArray().Select(Number));
+
+    [Fact]
     public async Task A_bulk_that_does_not_fill_up_is_sent_when_its_wait_is_over()
     {
         SubscriberApp app = SubscriberApp.To(Bulk("orders", "in", max: 100, awaitMs: 50)).Answers(_ => (200, """{"statuses":[]}"""));

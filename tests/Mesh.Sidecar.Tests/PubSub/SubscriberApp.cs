@@ -23,6 +23,9 @@ internal sealed class SubscriberApp
     /// <summary>Status and body of the answer to a delivery.</summary>
     public Func<Delivered, Task<(int Status, string Body)>> Answer { get; set; } = _ => Task.FromResult((200, ""));
 
+    /// <summary>Whether the app's process dies over a delivery: the connection breaks off without an answer.</summary>
+    public Func<Delivered, bool> Dies { get; set; } = _ => false;
+
     public static SubscriberApp To(params object[] subscriptions) => new() { Subscribe = Subscriptions.Json(subscriptions) };
 
     public SubscriberApp Answers(Func<Delivered, (int Status, string Body)> answer)
@@ -41,6 +44,12 @@ internal sealed class SubscriberApp
     {
         using JsonDocument document = await JsonDocument.ParseAsync(http.Request.Body);
         var delivered = new Delivered(http.Request.Path, http.Request.ContentType ?? "", document.RootElement.Clone(), http.Request.Headers.TraceParent.ToString());
+        if (Dies(delivered))
+        {
+            http.Abort();
+            return;
+        }
+
         (int status, string body) = await Answer(delivered);
         http.Response.StatusCode = status;
         if (body.Length > 0) await http.Response.WriteAsync(body);
