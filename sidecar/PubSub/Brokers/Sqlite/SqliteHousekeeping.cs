@@ -71,14 +71,31 @@ internal sealed class SqliteHousekeeping(SqliteBrokerOptions options, long owner
         if (forgotten > 0) Log.GroupsForgotten(logger, options.Component, forgotten, options.IdleGroupTimeToLive);
     }
 
-    // A topic without groups keeps its messages until they age: a group that subscribes for the first time gets them.
-    private static bool DeleteAcknowledged(SqliteStatements statements, long now, TimeSpan retention) => statements.Run(
+    // A topic without groups keeps its messages until they age: a group that subscribes for the first time gets them. Each
+    // step looks at the oldest acknowledged messages only: they go first, and behind the first that is too young all are.
+    private static bool DeleteAcknowledged(SqliteStatements statements, long now, TimeSpan retention)
+    {
+        var topics = new List<(string Name, long Done)>();
+        using (SqliteDataReader reader = statements.Query("SELECT topic, min(cursor) FROM groups GROUP BY topic"))
+        {
+            while (reader.Read()) topics.Add((reader.GetString(0), reader.GetInt64(1)));
+        }
+
+        long before = now - (long)retention.TotalMilliseconds;
+        int left = DeletedPerStep;
+        foreach ((string topic, long done) in topics) left -= DeleteAcknowledged(statements, topic, done, before, left);
+        return left == 0;
+    }
+
+    private static int DeleteAcknowledged(SqliteStatements statements, string topic, long done, long before, int limit) => statements.Run(
         """
         DELETE FROM messages WHERE seq IN (
-            SELECT m.seq FROM (SELECT topic, min(cursor) AS done FROM groups GROUP BY topic) g
-            JOIN messages m ON m.topic = g.topic AND m.seq <= g.done
-            WHERE m.published_at <= $0 AND m.seq NOT IN (SELECT seq FROM pending) LIMIT $1)
-        """, now - (long)retention.TotalMilliseconds, DeletedPerStep) == DeletedPerStep;
+            SELECT seq FROM (
+                SELECT m.seq, m.published_at FROM messages m WHERE m.topic = $0 AND m.seq <= $1
+                    AND NOT EXISTS (SELECT 1 FROM groups g JOIN pending p ON p.group_id = g.id AND p.seq = m.seq WHERE g.topic = $0)
+                ORDER BY m.seq LIMIT $2)
+            WHERE published_at <= $3)
+        """, topic, done, limit, before);
 
     private static bool DeleteExpired(SqliteStatements statements, long now) =>
         statements.Run("DELETE FROM messages WHERE seq IN (SELECT seq FROM messages WHERE expires_at <= $0 AND seq NOT IN (SELECT seq FROM pending) LIMIT $1)", now, DeletedPerStep) == DeletedPerStep;
@@ -121,7 +138,7 @@ internal sealed class SqliteHousekeeping(SqliteBrokerOptions options, long owner
             """
             SELECT g.topic, g.name,
                 (SELECT count(*) FROM (SELECT 1 FROM messages m WHERE m.topic = g.topic AND m.seq > g.cursor LIMIT $0))
-                + (SELECT count(*) FROM pending p WHERE p.group_id = g.id)
+                + (SELECT count(*) FROM (SELECT 1 FROM pending p WHERE p.group_id = g.id LIMIT $0))
             FROM groups g
             """, DepthCountedMax);
         while (reader.Read()) depths.Add(new QueueDepth(reader.GetString(0), reader.GetString(1), reader.GetInt64(2)));
