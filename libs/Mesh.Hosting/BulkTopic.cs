@@ -99,7 +99,7 @@ public static partial class BulkTopic
             fault = "the entry holds no CloudEvent with data";
             return false;
         }
-        catch (Exception exception) when (exception is InvalidProtocolBufferException or KeyNotFoundException or InvalidOperationException)
+        catch (Exception exception) when (exception is InvalidProtocolBufferException or InvalidJsonException or KeyNotFoundException or InvalidOperationException)
         {
             fault = exception.Message;
             return false;

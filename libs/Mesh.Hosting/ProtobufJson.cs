@@ -34,7 +34,7 @@ public sealed class ProtobufJsonConverterFactory : JsonConverterFactory
             {
                 return ProtobufJson.Parse<T>(document.RootElement.GetRawText());
             }
-            catch (InvalidProtocolBufferException exception)
+            catch (Exception exception) when (exception is InvalidProtocolBufferException or InvalidJsonException)
             {
                 throw new JsonException(exception.Message, exception);
             }

@@ -34,9 +34,11 @@ public sealed class BulkTopicTests
         }));
 
         Dictionary<string, string> statuses = await DeliverAsync(app,
-            Entry("bad-type", "{\"timeMs\":\"soon\"}"), Entry("good", "{\"userId\":\"u\",\"fromTheFuture\":1}"), "{\"entryId\":\"bare\",\"event\":7}");
+            Entry("bad-type", "{\"timeMs\":\"soon\"}"), Entry("good", "{\"userId\":\"u\",\"fromTheFuture\":1}"), "{\"entryId\":\"bare\",\"event\":7}",
+            Entry("text", "\"hello\""), Entry("half-character", "{\"userId\":\"\\ud83d\"}"), Entry("empty", "\"\""), Entry("null", "null"), Entry("list", "[1]"));
 
         Assert.Equal(["u"], seen);
+        Assert.All(["text", "half-character", "empty", "null", "list"], id => Assert.Equal("DROP", statuses[id]));
         Assert.Equal("DROP", statuses["bad-type"]);
         Assert.Equal("DROP", statuses["bare"]);
         Assert.Equal("SUCCESS", statuses["good"]);
