@@ -76,10 +76,18 @@ public sealed class SnapshotWriter(ISnapshotBlobs blobs)
     }
 
     /// <summary>
-    /// Deletes the files of a version that was begun and never published. Its manifest may not exist, so the names are
-    /// tried in order until one is missing.
+    /// Deletes the files of a version that was begun and came to nothing. Its manifest may not exist, so the names are
+    /// tried in order until one is missing. <c>latest</c> forgets it first: a dead version there would take the place of one
+    /// that is kept, and a few in a row would have the versions in use deleted.
     /// </summary>
     public async Task DiscardAsync(uint shard, string version, CancellationToken cancellation)
+    {
+        IReadOnlyList<string> versions = await LatestFile.ReadAsync(blobs, shard, cancellation);
+        if (versions.Contains(version)) await blobs.PutAsync(SnapshotNames.Latest(shard), LatestFile.Format(versions.Where(other => other != version)), cancellation);
+        await DeleteFilesAsync(shard, version, cancellation);
+    }
+
+    private async Task DeleteFilesAsync(uint shard, string version, CancellationToken cancellation)
     {
         await blobs.DeleteAsync(SnapshotNames.Manifest(shard, version), cancellation);
         await blobs.DeleteAsync(SnapshotNames.CodebooksFile(shard, version), cancellation);
@@ -138,7 +146,7 @@ public sealed class SnapshotWriter(ISnapshotBlobs blobs)
         await blobs.PutAsync(SnapshotNames.Latest(shard), LatestFile.Format(versions), cancellation);
         if (versions.Count <= VersionsKept) return;
 
-        foreach (string old in versions.Skip(VersionsKept)) await DiscardAsync(shard, old, cancellation);
+        foreach (string old in versions.Skip(VersionsKept)) await DeleteFilesAsync(shard, old, cancellation);
         await blobs.PutAsync(SnapshotNames.Latest(shard), LatestFile.Format(versions.Take(VersionsKept)), cancellation);
     }
 

@@ -99,6 +99,27 @@ public sealed class ShardSnapshotTests
     }
 
     [Fact]
+    public async Task Rows_with_long_texts_are_sent_again_in_transactions_that_a_sidecar_takes()
+    {
+        const int ItemsInOneCall = 70; // about 1 MiB, the most that one call brings
+        await using var rig = new ShardRig();
+        await FillAsync(rig, 10);
+        rig.Blobs.Gate = new TaskCompletionSource();
+        await rig.Writer.BeginSnapshotAsync(false, default);
+        string text = new('\u6f22', Limits.TextLengthMax);
+        for (int call = 0; call < 7; call++)
+        {
+            await rig.ApplyAsync([.. Enumerable.Range(0, ItemsInOneCall).Select(i => rig.Upsert($"long-{call}-{i}", text))]);
+        }
+
+        rig.Blobs.Gate.SetResult();
+        await rig.Writer.SnapshotsDoneAsync();
+
+        Assert.InRange(rig.State.LargestTransaction, 1, 2 * 1024 * 1024); // half of what a sidecar takes
+        await rig.AssertDurableAsync();                                   // which checks that every row was sent
+    }
+
+    [Fact]
     public async Task A_tick_makes_the_first_snapshot_as_soon_as_there_are_items_and_skips_while_nothing_changes()
     {
         await using var rig = new ShardRig();
@@ -222,6 +243,32 @@ public sealed class ShardSnapshotTests
 
         Assert.Equal([next, good], (await rig.HeadAsync()).Snapshots.Select(snapshot => snapshot.Version));
         Assert.DoesNotContain(rig.Blobs.Names, name => name.Contains(failed, StringComparison.Ordinal));
+        await rig.AssertDurableAsync();
+    }
+
+    [Fact]
+    public async Task Snapshots_that_are_written_and_never_adopted_do_not_push_out_the_ones_that_are_in_use()
+    {
+        await using var rig = new ShardRig();
+        for (int round = 0; round < 3; round++)
+        {
+            await rig.ApplyAsync(rig.Upsert($"item-{round}"));
+            await rig.SnapshotAsync();
+        }
+
+        for (int attempt = 0; attempt < SnapshotWriter.VersionsKept + 1; attempt++)
+        {
+            rig.Blobs.Gate = new TaskCompletionSource();
+            await rig.Writer.BeginSnapshotAsync(false, default);
+            rig.State.FailBefore = 1; // the transaction that would adopt it
+            rig.Blobs.Gate.SetResult();
+            await rig.Writer.SnapshotsDoneAsync();
+        }
+
+        await rig.RestartAsync();
+
+        Assert.NotNull(await rig.Writer.FindAsync("item-0", default));
+        Assert.NotNull(await rig.Snapshots.ReadLatestAsync(0, default));
         await rig.AssertDurableAsync();
     }
 
