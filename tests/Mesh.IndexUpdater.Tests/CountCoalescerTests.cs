@@ -66,6 +66,17 @@ public sealed class CountCoalescerTests
     }
 
     [Fact]
+    public async Task Without_a_window_every_event_is_in_the_call_that_it_waits_for()
+    {
+        _client.Answer.SetResult();
+        var coalescer = new CountCoalescer(_client, Options.Create(new IndexUpdaterOptions { CoalesceMs = 0 }), _clock);
+
+        await coalescer.CountAsync([(0, Event(1)), (0, Event(2))], default).WaitAsync(Patience);
+
+        Assert.Equal([1ul, 2ul], _client.Sent.Order());
+    }
+
+    [Fact]
     public async Task Shards_are_gathered_apart()
     {
         _client.Answer.SetResult();
@@ -94,11 +105,19 @@ public sealed class CountCoalescerTests
             }
         }
 
+        /// <summary>Event ids as they were when the calls were made: that is what crosses to the actor.</summary>
+        public List<ulong> Sent { get; } = [];
+
         public async Task NextCallAsync() => Assert.True(await _called.WaitAsync(Patience), "No call came.");
 
         public Task AppendCountsAsync(uint shard, CounterEvents events, CancellationToken cancellation)
         {
-            lock (_calls) _calls.Add((shard, events));
+            lock (_calls)
+            {
+                _calls.Add((shard, events));
+                Sent.AddRange(events.Events.Select(counted => counted.Event));
+            }
+
             _called.Release();
             return Answer.Task;
         }

@@ -131,16 +131,19 @@ internal sealed class CatalogueTurn(ShardCatalogue catalogue, DedupeWindow windo
     }
 
     /// <summary>Gives a row the codes of the codebooks, where they are others, and sends it out whole.</summary>
-    public void Recode(string itemId)
+    /// <returns>Bytes of the delta; 0 where the row has the right codes, or is gone.</returns>
+    public int Recode(string itemId)
     {
-        if (Find(itemId) is not { IsLive: true } row) return;
+        if (Find(itemId) is not { IsLive: true } row) return 0;
 
         ushort[]? codes = CodesOf(MemoryMarshal.Cast<byte, float>(row.Embedding.Span));
-        if (codes.AsSpan().SequenceEqual(row.Codes)) return;
+        if (codes.AsSpan().SequenceEqual(row.Codes)) return 0;
 
         CatalogueEntry entry = row with { Codes = codes, Version = NextSequence };
+        var delta = new IndexDelta { EventTimeMs = entry.ItemStamp?.TimeMs ?? 0, Upserted = entry.ToRow() };
         Put(entry, withState: false);
-        Emit(new IndexDelta { EventTimeMs = entry.ItemStamp?.TimeMs ?? 0, Upserted = entry.ToRow() });
+        Emit(delta);
+        return delta.CalculateSize();
     }
 
     public void Announce(SnapshotNotice notice) => Emit(new IndexDelta { EventTimeMs = settings.NowMs, Snapshot = notice });

@@ -22,8 +22,10 @@ internal sealed record ShardDependencies(
 /// </summary>
 internal sealed partial class ShardWriter : IAsyncDisposable
 {
-    // Rows sent out again with new codes in one turn: about 300 KB.
+    // Rows sent out again with new codes in one turn: 500 short ones are about 150 KB, and long ones stop at one batch. They
+    // share a transaction with what the turn itself brings, and one that the sidecar refused would be refused for ever.
     private const int RecodesPerTurn = 500;
+    private const int RecodeBytesMax = BatchPacker.BatchBytesMax;
 
     private readonly uint _shard;
     private readonly ShardDependencies _with;
@@ -184,6 +186,7 @@ internal sealed partial class ShardWriter : IAsyncDisposable
     // A few rows whose codes are not those of the codebooks ride along with every turn.
     private static void Recode(LoadedShard loaded, CatalogueTurn turn)
     {
-        for (int i = 0; i < RecodesPerTurn && loaded.StaleCodes.TryDequeue(out string? itemId); i++) turn.Recode(itemId);
+        int bytes = 0;
+        for (int i = 0; i < RecodesPerTurn && bytes < RecodeBytesMax && loaded.StaleCodes.TryDequeue(out string? itemId); i++) bytes += turn.Recode(itemId);
     }
 }

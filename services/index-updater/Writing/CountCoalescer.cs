@@ -37,14 +37,12 @@ internal sealed class CountCoalescer(IShardClient shards, IOptions<IndexUpdaterO
                 open = null;
             }
 
-            if (open is null)
-            {
-                _open[shard] = open = new Gathering();
-                _ = FlushAsync(shard, open);
-            }
-
+            bool isNew = open is null;
+            open ??= _open[shard] = new Gathering();
             open.Events.Events.Add(counted);
             open.Increments += counted.ItemIds.Count;
+            // Last: with no time to wait, the flush sends what it holds before it returns.
+            if (isNew) _ = FlushAsync(shard, open);
             return open.Done.Task;
         }
     }
