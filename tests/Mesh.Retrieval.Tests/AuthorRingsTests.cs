@@ -52,6 +52,25 @@ public sealed class AuthorRingsTests
     }
 
     [Fact]
+    public void An_author_evicted_while_others_are_rebuilt_comes_back_when_read_again()
+    {
+        string[] authors = ["ann", "bob", "cid", "dan"];
+        LiveIndex index = Make.Index(new RetrievalOptions { AuthorsMax = 2 });
+        for (int i = 0; i < authors.Length; i++) index.Apply(Make.Upsert((ulong)i + 1, Make.Row($"item-{i}", authors[i])), out _);
+
+        // One reader follows more authors than there is room for: rebuilding one evicts another that was asked for too.
+        foreach (string author in authors) index.Authors.Read(author, Make.Now);
+        index.RestoreAuthors();
+
+        foreach (string author in authors)
+        {
+            index.Authors.Read(author, Make.Now + 1);
+            index.RestoreAuthors();
+            Assert.Single(index.Authors.Read(author, Make.Now + 2));
+        }
+    }
+
+    [Fact]
     public void A_full_ring_that_loses_an_item_is_refilled_from_the_rows()
     {
         LiveIndex index = Make.Index(new RetrievalOptions { RingItemsMax = 2 });

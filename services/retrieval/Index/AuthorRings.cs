@@ -75,18 +75,20 @@ internal sealed class AuthorRings(int authorsMax, int ringItemsMax)
     public int Restore(IEnumerable<KeyValuePair<string, Row>> rows, long nowMs)
     {
         HashSet<string> wanted = [.. _wanted.Keys];
+
+        // Before the rebuilding, which may evict some of them again: those must stay known as incomplete.
+        foreach (string author in wanted)
+        {
+            if (_evicted.TryRemove(author, out _)) Volatile.Write(ref _evictedCount, _evictedCount - 1);
+            _wanted.TryRemove(author, out _);
+        }
+
         foreach (KeyValuePair<string, Row> pair in rows)
         {
             if (pair.Value.State is { } state && wanted.Contains(state.Facts.AuthorId))
             {
                 Add(state.Facts.AuthorId, new RingEntry(state.Facts.CreatedAtMs, pair.Value), nowMs);
             }
-        }
-
-        foreach (string author in wanted)
-        {
-            if (_evicted.TryRemove(author, out _)) Volatile.Write(ref _evictedCount, _evictedCount - 1);
-            _wanted.TryRemove(author, out _);
         }
 
         return wanted.Count;
