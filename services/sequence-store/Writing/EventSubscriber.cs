@@ -1,3 +1,4 @@
+using Google.Protobuf;
 using Mesh.Contracts;
 using Mesh.Hosting;
 using Mesh.SequenceStore.Sequences;
@@ -7,10 +8,14 @@ namespace Mesh.SequenceStore.Writing;
 
 /// <summary>
 /// Takes deliveries of the topics <c>engagements</c> and <c>impressions</c>: one actor call per user and delivery, a bounded
-/// number at a time. A user whose write fails is delivered again alone; the others are done.
+/// number at a time, and more than one for a user whose messages are too many for one call. What a failed call held is
+/// delivered again; the rest is done.
 /// </summary>
 internal sealed class EventSubscriber(IUserWriter writer, IOptions<SequenceOptions> options, SequenceMetrics metrics, ILogger<EventSubscriber> logger)
 {
+    // As base64 in JSON 1 MiB makes 1.4 MB, within what a sidecar takes per call. A thousand pages of 200 items are 26 MB.
+    private const int CallBytesMax = 1024 * 1024;
+
     public Task<IReadOnlyList<Delivery>> EngagementsAsync(IReadOnlyList<Engagement> engagements, CancellationToken cancellation) => DeliverAsync(
         new TopicOf<Engagement>(
             Topics.Engagements,
@@ -26,7 +31,7 @@ internal sealed class EventSubscriber(IUserWriter writer, IOptions<SequenceOptio
         pages,
         cancellation);
 
-    private async Task<IReadOnlyList<Delivery>> DeliverAsync<T>(TopicOf<T> topic, IReadOnlyList<T> messages, CancellationToken cancellation)
+    private async Task<IReadOnlyList<Delivery>> DeliverAsync<T>(TopicOf<T> topic, IReadOnlyList<T> messages, CancellationToken cancellation) where T : IMessage
     {
         var deliveries = new Delivery[messages.Count];
         var indexesByUser = new Dictionary<string, List<int>>(StringComparer.Ordinal);
@@ -50,8 +55,11 @@ internal sealed class EventSubscriber(IUserWriter writer, IOptions<SequenceOptio
         var parallel = new ParallelOptions { MaxDegreeOfParallelism = options.Value.AppendParallelism, CancellationToken = cancellation };
         await Parallel.ForEachAsync(indexesByUser, parallel, async (pair, token) =>
         {
-            Delivery delivery = await WriteAsync(topic, pair.Key, [.. pair.Value.Select(index => messages[index])], token);
-            foreach (int index in pair.Value) deliveries[index] = delivery;
+            foreach (List<int> call in Calls(pair.Value, index => messages[index].CalculateSize()))
+            {
+                Delivery delivery = await WriteAsync(topic, pair.Key, [.. call.Select(index => messages[index])], token);
+                foreach (int index in call) deliveries[index] = delivery;
+            }
         });
         return deliveries;
     }
@@ -69,6 +77,27 @@ internal sealed class EventSubscriber(IUserWriter writer, IOptions<SequenceOptio
             Log.WriteFailed(logger, messages.Count, topic.Name, exception);
             return Delivery.Retry;
         }
+    }
+
+    private static IEnumerable<List<int>> Calls(List<int> indexes, Func<int, int> sizeOf)
+    {
+        var call = new List<int>();
+        int bytes = 0;
+        foreach (int index in indexes)
+        {
+            int size = sizeOf(index) + 8;
+            if (call.Count > 0 && bytes + size > CallBytesMax)
+            {
+                yield return call;
+                call = [];
+                bytes = 0;
+            }
+
+            call.Add(index);
+            bytes += size;
+        }
+
+        yield return call;
     }
 
     private sealed record TopicOf<T>(
