@@ -11,10 +11,14 @@ namespace Mesh.Sidecar.PubSub.Subscriptions;
 internal sealed class TopicDelivery : IAsyncDisposable
 {
     /// <summary>Hand-outs after which a message goes to the dead-letter topic, where its component does not say. It gets there by processes
-    /// that die while they deliver it; other failures get there at once.</summary>
-    private const int AttemptsMaxWithDeadLetters = 20;
+    /// that die while they deliver it, and by apps that want it again each time; other failures get there when their retries are used up.
+    /// With a redelivery interval of 5 s that is more than three minutes.</summary>
+    private const int AttemptsMaxWithDeadLetters = 40;
     private const int CrashesMax = 3;
     private const int PrefetchMax = 32;
+
+    // How long messages that the app wants again are tried while those behind them wait.
+    private static readonly TimeSpan HoldUpMax = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan FaultPauseMin = TimeSpan.FromMilliseconds(200);
     private static readonly TimeSpan FaultPauseMax = TimeSpan.FromSeconds(10);
 
@@ -134,11 +138,13 @@ internal sealed class TopicDelivery : IAsyncDisposable
     private async Task<HashSet<long>> DeliverAsync(IReadOnlyList<ReceivedMessage> batch)
     {
         var undelivered = new List<Undelivered>();
-        foreach ((string path, List<ReceivedMessage> messages) in Route(batch, undelivered)) await DeliverToAsync(path, messages, undelivered);
-        if (undelivered.Count == 0) return [];
+        var later = new HashSet<long>();
+        foreach ((string path, List<ReceivedMessage> messages) in Route(batch, undelivered)) await DeliverToAsync(path, messages, undelivered, later);
+        if (undelivered.Count == 0) return later;
 
         HashSet<long> done = await _deadLetters.DisposeOfAsync(undelivered, _aborting.Token);
-        return [.. undelivered.Select(message => message.Message.Id).Where(id => !done.Contains(id))];
+        later.UnionWith(undelivered.Select(message => message.Message.Id).Where(id => !done.Contains(id)));
+        return later;
     }
 
     private List<(string Path, List<ReceivedMessage> Messages)> Route(IReadOnlyList<ReceivedMessage> batch, List<Undelivered> undelivered)
@@ -168,15 +174,16 @@ internal sealed class TopicDelivery : IAsyncDisposable
         return routed;
     }
 
-    private async Task DeliverToAsync(string path, List<ReceivedMessage> messages, List<Undelivered> undelivered, int crashes = 0)
+    private async Task DeliverToAsync(string path, List<ReceivedMessage> messages, List<Undelivered> undelivered, HashSet<long> later, int crashes = 0)
     {
         var attempt = new Delivery(path, messages) { Crashes = crashes };
+        long started = _context.Clock.GetTimestamp();
         while (true)
         {
             try
             {
                 await _policy.ExecuteAsync(
-                    token => TryAsync(attempt, token), static exception => exception is DeliveryFailedException, _aborting.Token, _stopping.Token);
+                    token => TryAsync(attempt, token), MayHoldUp, _aborting.Token, _stopping.Token);
                 break;
             }
             catch (AppUnreachableException exception) when (!exception.WasHandling || ++attempt.Crashes < CrashesMax)
@@ -191,9 +198,16 @@ internal sealed class TopicDelivery : IAsyncDisposable
                 await _services.Presence.WaitUntilBackAsync(_services.Stopping, _stopping.Token);
                 foreach (ReceivedMessage[] half in attempt.Remaining.Chunk((attempt.Remaining.Count + 1) / 2))
                 {
-                    await DeliverToAsync(path, [.. half], undelivered, crashes: half.Length > 1 ? CrashesMax - 1 : 0);
+                    await DeliverToAsync(path, [.. half], undelivered, later, crashes: half.Length > 1 ? CrashesMax - 1 : 0);
                 }
 
+                break;
+            }
+            catch (DeliveryFailedException exception) when (attempt.GivesWay)
+            {
+                later.UnionWith(attempt.Remaining.Select(message => message.Id));
+                _services.Metrics.Retried(_component.Name, Subscription.Topic, attempt.Remaining.Count);
+                Log.DeliveryFailed(_services.Logger, attempt.Remaining.Count, _component.Name, Subscription.Topic, _context.AppId, exception.Message);
                 break;
             }
             catch (Exception exception) when (exception is DeliveryFailedException or TimeoutException or CircuitOpenException or AppUnreachableException)
@@ -205,6 +219,15 @@ internal sealed class TopicDelivery : IAsyncDisposable
         }
 
         undelivered.AddRange(attempt.Dropped);
+
+        // An app that fails as a whole would fail the next batch too: there the policy's retries are made with the topic at a
+        // halt. One that works and wants some messages again gets them from the broker, after those behind them.
+        bool MayHoldUp(Exception exception)
+        {
+            if (exception is not DeliveryFailedException failed) return false;
+            attempt.GivesWay = failed.Status == 0 && _context.Clock.GetElapsedTime(started) >= HoldUpMax;
+            return !attempt.GivesWay;
+        }
     }
 
     // Posts what remains and takes out what the app is done with.
@@ -251,6 +274,9 @@ internal sealed class TopicDelivery : IAsyncDisposable
         public List<Undelivered> Dropped { get; } = [];
 
         public int Crashes { get; set; }
+
+        /// <summary>What remains is to be redelivered by the broker, later.</summary>
+        public bool GivesWay { get; set; }
     }
 }
 

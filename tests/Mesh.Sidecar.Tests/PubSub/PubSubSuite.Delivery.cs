@@ -195,6 +195,38 @@ public abstract partial class PubSubSuite
     }
 
     [Fact]
+    public async Task An_entry_that_the_app_wants_again_does_not_hold_up_what_is_published_behind_it()
+    {
+        SubscriberApp app = SubscriberApp.To(Bulk("orders", "in", max: 10, awaitMs: 1, dead: "dead"), DeadSubscription);
+        app.Answers(delivered => Taken(delivered, number => number != 1));
+        Dictionary<string, string> files = PubSub(("redeliverInterval", "10m"));
+        files["resiliency.yaml"] = Resiliency("{policy: exponential, maxInterval: 15s, maxRetries: 20}");
+        await using SidecarHarness sidecar = await SidecarHarness.StartAsync(files, app.Map, appId: "subscriber");
+
+        await PublishAsync(sidecar, "orders", "1");
+        await app.Inbox.WaitForAsync(1);
+        await PublishAsync(sidecar, "orders", "2");
+        await WaitUntilAsync(() => Entries(app, "/in").Contains(2));
+
+        Assert.DoesNotContain(app.Inbox.Items, delivered => delivered.Path == "/graveyard");
+    }
+
+    [Fact]
+    public async Task An_entry_that_the_app_always_wants_again_is_dead_lettered_in_the_end()
+    {
+        SubscriberApp app = SubscriberApp.To(Bulk("orders", "in", max: 10, awaitMs: 1, dead: "dead"), DeadSubscription);
+        app.Answers(delivered => Taken(delivered, number => number != 1));
+        Dictionary<string, string> files = PubSub(("redeliverInterval", "10ms"), ("maxDeliveryAttempts", "2"));
+        files["resiliency.yaml"] = Resiliency("{policy: constant, duration: 100ms, maxRetries: -1}");
+        await using SidecarHarness sidecar = await SidecarHarness.StartAsync(files, app.Map, appId: "subscriber");
+
+        await PublishAsync(sidecar, "orders", "1");
+        await WaitUntilAsync(() => app.Inbox.Items.Any(delivered => delivered.Path == "/graveyard"));
+
+        Assert.Equal(1, Assert.Single(app.Inbox.Items, delivered => delivered.Path == "/graveyard").Data.GetInt32());
+    }
+
+    [Fact]
     public async Task An_app_that_is_killed_again_and_again_over_a_bulk_gets_all_of_it_once_it_lives()
     {
         int posts = 0;
@@ -224,9 +256,12 @@ public abstract partial class PubSubSuite
         Assert.Equal(3, Assert.Single(app.Inbox.Items, delivered => delivered.Path == "/graveyard").Data.GetInt32());
     }
 
-    private static (int Status, string Body) Taken(Delivered delivered) => delivered.Path != "/in" ? (200, "") : (200, JsonSerializer.Serialize(new
+    private static (int Status, string Body) Taken(Delivered delivered) => Taken(delivered, _ => true);
+
+    private static (int Status, string Body) Taken(Delivered delivered, Predicate<int> takes) => delivered.Path != "/in" ? (200, "") : (200, JsonSerializer.Serialize(new
     {
-        statuses = delivered.Body.GetProperty("entries").EnumerateArray().Select(entry => new { entryId = entry.GetProperty("entryId").GetString(), status = "SUCCESS" }),
+        statuses = delivered.Body.GetProperty("entries").EnumerateArray()
+            .Select(entry => new { entryId = entry.GetProperty("entryId").GetString(), status = takes(Number(entry)) ? "SUCCESS" : "RETRY" }),
     }));
 
     private static IEnumerable<int> Entries(SubscriberApp app, string path) =>
