@@ -124,6 +124,26 @@ public sealed class SourceTests
     }
 
     [Fact]
+    public void A_history_of_years_never_fails_the_source_and_fills_the_limit()
+    {
+        // A year at a half-life of a week is 2e-16: weights as far apart as a double's rounding.
+        const int Topics = 8;
+        LiveIndex index = Make.Index([.. Enumerable.Range(0, Topics).Select(topic => Make.Row($"item-{topic}", codes: [(uint)topic, 1, 1]))]);
+        var random = new Random(7);
+        string[] actions = ["like", "reply", "click", "save", "dwell", "quote"];
+        for (int user = 0; user < 2_000; user++)
+        {
+            (string, string, long)[] events =
+            [
+                .. Enumerable.Range(0, Topics).Select(topic => ($"item-{topic}", actions[random.Next(actions.Length)], Make.Now - (random.Next(3) * 365 * 24 * Make.Hour) - random.Next(100)))
+                    .OrderBy(logged => logged.Item3),
+            ];
+
+            Assert.Equal(Topics, Find(new SemanticIdSource(100), index, limit: 300, sequence: Make.Sequence(events)).Count);
+        }
+    }
+
+    [Fact]
     public void A_prefix_disliked_more_than_liked_is_not_followed()
     {
         LiveIndex index = Make.Index(Make.Row("a", codes: [1, 1, 0]), Make.Row("b", codes: [1, 1, 1]));

@@ -29,8 +29,9 @@ internal sealed class SemanticIdSource(int scanMax) : ISource
             if (found.Count >= limit) return;
             deadline.ThrowIfCancellationRequested();
 
-            // A share of what is left, not of the whole: what one prefix cannot fill goes to the next ones.
-            int share = (int)Math.Ceiling((limit - found.Count) * weight / weightLeft);
+            // A share of what is left, not of the whole: what one prefix cannot fill goes to the next ones. Where a history of years
+            // gives weights as far apart as a double's rounding, less than the weight itself may be left, or less than nothing.
+            int share = weightLeft > weight ? (int)Math.Ceiling((limit - found.Count) * weight / weightLeft) : limit - found.Count;
             weightLeft -= weight;
             foreach (RowHit hit in Best(query, prefix, Math.Min(share, limit - found.Count), taken))
             {
