@@ -135,7 +135,8 @@ public sealed class SidecarState : IDisposable
         string endpoint = Environment.GetEnvironmentVariable("DAPR_GRPC_ENDPOINT") is { Length: > 0 } configured
             ? configured
             : $"http://127.0.0.1:{Environment.GetEnvironmentVariable("DAPR_GRPC_PORT") ?? "50001"}";
-        _channel = GrpcChannel.ForAddress(endpoint, new GrpcChannelOptions { MaxReceiveMessageSize = null });
+        // A read whose budget is spent ends as a cancellation, which Deadline answers with 504, and not as a fault of ours.
+        _channel = GrpcChannel.ForAddress(endpoint, new GrpcChannelOptions { MaxReceiveMessageSize = null, ThrowOperationCanceledOnCancellation = true });
         _wire = new Wire.Dapr.DaprClient(_channel);
         if (Environment.GetEnvironmentVariable("DAPR_API_TOKEN") is { Length: > 0 } token) _headers.Add("dapr-api-token", token);
     }

@@ -21,6 +21,15 @@ public sealed class DefaultsTests
     }
 
     [Fact]
+    public async Task A_state_read_that_is_cut_short_is_a_cancellation_and_no_fault()
+    {
+        using Dapr.Client.DaprClient dapr = new Dapr.Client.DaprClientBuilder().Build();
+        using var state = new SidecarState(dapr);
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => state.GetBulkAsync(["key"], new CancellationToken(canceled: true)));
+    }
+
+    [Fact]
     public async Task A_protobuf_body_round_trips()
     {
         await using TestApp app = await StartEchoAsync();
