@@ -126,7 +126,8 @@ public sealed class SourceTests
     [Fact]
     public void A_history_of_years_never_fails_the_source_and_fills_the_limit()
     {
-        // A year at a half-life of a week is 2e-16: weights as far apart as a double's rounding.
+        // A year at a half-life of a week is 2e-16: weights as far apart as a double's rounding. A plain division gave 39 % of such
+        // users (200,000 drawn) a share below zero.
         const int Topics = 8;
         LiveIndex index = Make.Index([.. Enumerable.Range(0, Topics).Select(topic => Make.Row($"item-{topic}", codes: [(uint)topic, 1, 1]))]);
         var random = new Random(7);
