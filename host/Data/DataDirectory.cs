@@ -1,6 +1,6 @@
 namespace Mesh.Host.Data;
 
-/// <summary>Another host has the data directory.</summary>
+/// <summary>The data directory cannot be had: another host has it, or it cannot be written.</summary>
 internal sealed class DataDirectoryInUseException(string message) : Exception(message);
 
 /// <summary>
@@ -26,11 +26,23 @@ internal sealed class DataDirectory : IDisposable
     public static DataDirectory Open(string path)
     {
         path = Path.GetFullPath(path);
-        Directory.CreateDirectory(path);
+        try
+        {
+            Directory.CreateDirectory(path);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw Unusable(path, exception);
+        }
+
         try
         {
             var held = new FileStream(Path.Combine(path, "host.lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
             return new DataDirectory(path, held);
+        }
+        catch (UnauthorizedAccessException exception)
+        {
+            throw Unusable(path, exception);
         }
         catch (IOException exception) when (exception is not (DirectoryNotFoundException or FileNotFoundException or PathTooLongException))
         {
@@ -41,4 +53,7 @@ internal sealed class DataDirectory : IDisposable
     }
 
     public void Dispose() => _lock.Dispose();
+
+    private static DataDirectoryInUseException Unusable(string path, Exception exception) =>
+        new($"{path} cannot be used for data: {exception.Message} Choose another folder: --data DIR.");
 }

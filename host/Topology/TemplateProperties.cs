@@ -8,6 +8,7 @@ internal enum SettingKind
     Text,
     Port,
     Number,
+    Megabytes,
     Boolean,
 }
 
@@ -31,7 +32,7 @@ internal static class TemplateProperties
         new("logLevel", SettingKind.Text, "--log-level"),
         new("placementHostAddress", SettingKind.Text, "--placement-host-address"),
         new("schedulerHostAddress", SettingKind.Text, "--scheduler-host-address"),
-        new("daprHTTPMaxRequestSize", SettingKind.Number, "--dapr-http-max-request-size"),
+        new("daprHTTPMaxRequestSize", SettingKind.Megabytes, "--dapr-http-max-request-size"),
         new("daprHTTPReadBufferSize", SettingKind.Number, "--dapr-http-read-buffer-size"),
         new("enableAppHealthCheck", SettingKind.Boolean, "--enable-app-health-check"),
         new("appHealthCheckPath", SettingKind.Text, "--app-health-check-path"),

@@ -171,10 +171,17 @@ internal sealed class TemplateReader
         {
             SettingKind.Port => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int port) && port is >= 1 and <= 65535,
             SettingKind.Number => int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out _),
+            SettingKind.Megabytes => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int size) && size is >= 1 and <= 2047, // bytes fit an int
             SettingKind.Boolean => text is "true" or "false",
             _ => true,
         };
-        if (!valid) Fault(node, $"{property.Name} {text}: expected a {(property.Kind is SettingKind.Port ? "port of 1-65535" : property.Kind.ToString())}");
+        string expected = property.Kind switch
+        {
+            SettingKind.Port => "port of 1-65535",
+            SettingKind.Megabytes => "number of 1-2047",
+            _ => property.Kind.ToString(),
+        };
+        if (!valid) Fault(node, $"{property.Name} {text}: expected a {expected}");
         return text;
     }
 

@@ -25,6 +25,19 @@ public sealed class DataDirectoryTests : IDisposable
     }
 
     [Fact]
+    public void A_path_that_cannot_be_a_folder_is_refused_in_words()
+    {
+        File.WriteAllText(_folder.In("file"), "");
+
+        foreach (string path in new[] { _folder.In("file"), _folder.In("file", "data") })
+        {
+            DataDirectoryInUseException exception = Assert.Throws<DataDirectoryInUseException>(() => DataDirectory.Open(path));
+
+            Assert.Contains($"{path} cannot be used", exception.Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
     public void The_lock_is_free_again_once_the_host_is_gone_although_its_file_stays()
     {
         DataDirectory.Open(_folder.In("data")).Dispose();

@@ -49,6 +49,22 @@ public sealed class TemplateReaderTests : IDisposable
         Assert.Equal(16 * 1024 * 1024, app.BodyBytesMax);
     }
 
+    [Theory]
+    [InlineData("0")]
+    [InlineData("-1")]
+    [InlineData("4096")]
+    public void A_request_size_that_no_sidecar_can_have_is_a_fault(string megabytes)
+    {
+        TemplateException exception = Assert.Throws<TemplateException>(() => Read($"""
+            version: 1
+            apps:
+              - appDirPath: web
+                daprHTTPMaxRequestSize: {megabytes}
+            """));
+
+        Assert.Contains("expected a number of 1-2047", exception.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Common_paths_are_relative_to_the_template_and_an_app_overrides_common_values()
     {
