@@ -88,7 +88,7 @@ internal sealed class HostRun : IAsyncDisposable
         Task.WhenAll(_apps.Select(app => app.WaitUntilReadyAsync(cancellation)));
 
     /// <summary>Writes <c>run.json</c> anew.</summary>
-    public void Publish() => _parts.Data.Run.Write(State);
+    public void Publish() => _parts.Data.Run.Write(() => State);
 
     /// <summary>Stops the apps in order, kills what is left after <see cref="StopPatience"/>, then stops the sidecars.</summary>
     public async Task StopAsync()

@@ -37,11 +37,14 @@ internal sealed class RunFile(string path)
         }
     }
 
-    public void Write(RunState state)
+    /// <param name="read">Reads the state to write. Called with the file in hand: of two changes at once, the later write
+    /// must not carry the older state.</param>
+    public void Write(Func<RunState> read)
     {
         lock (_gate)
         {
             if (_deleted) return; // a late change of an app must not bring the file of a stopped host back
+            RunState state = read();
             string temporary = path + ".new";
             File.WriteAllBytes(temporary, JsonSerializer.SerializeToUtf8Bytes(state, Json));
             File.Move(temporary, path, overwrite: true);

@@ -13,10 +13,27 @@ public sealed class DataDirectoryTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     [Fact]
+    public async Task Of_changes_at_once_the_last_state_is_the_one_in_run_json()
+    {
+        using DataDirectory data = DataDirectory.Open(_folder.In("busy"));
+        for (int round = 0; round < 50; round++)
+        {
+            int changes = 0;
+            await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Task.Run(() =>
+            {
+                Interlocked.Increment(ref changes);
+                data.Run.Write(() => State with { Pid = Volatile.Read(ref changes) });
+            })));
+
+            Assert.Equal(8, data.Run.ReadLeftover()!.Pid);
+        }
+    }
+
+    [Fact]
     public void A_second_host_on_the_same_data_is_refused_and_told_who_has_it()
     {
         using DataDirectory first = DataDirectory.Open(_folder.In("data"));
-        first.Run.Write(State);
+        first.Run.Write(() => State);
 
         DataDirectoryInUseException exception = Assert.Throws<DataDirectoryInUseException>(() => DataDirectory.Open(_folder.In("data")));
 
@@ -52,7 +69,7 @@ public sealed class DataDirectoryTests : IDisposable
     {
         using DataDirectory data = DataDirectory.Open(_folder.Path);
 
-        data.Run.Write(State);
+        data.Run.Write(() => State);
 
         JsonElement run = JsonDocument.Parse(File.ReadAllText(_folder.In("run.json"))).RootElement;
         Assert.Equal(42, run.GetProperty("pid").GetInt32());
@@ -68,10 +85,10 @@ public sealed class DataDirectoryTests : IDisposable
     public void A_change_that_comes_after_the_end_does_not_bring_run_json_back()
     {
         using DataDirectory data = DataDirectory.Open(_folder.Path);
-        data.Run.Write(State);
+        data.Run.Write(() => State);
         data.Run.Delete();
 
-        data.Run.Write(State);
+        data.Run.Write(() => State);
 
         Assert.False(File.Exists(_folder.In("run.json")));
     }
