@@ -213,23 +213,6 @@ public sealed class EndpointTests
     }
 
     [Fact]
-    public async Task Metrics_are_scraped_under_their_names()
-    {
-        var log = new FakeLog();
-        log.Append([Make.Upsert(1, Make.Row("a"))]);
-        await using var app = new RetrievalApp(log);
-        HttpClient client = await app.ReadyClientAsync();
-        await client.PostAsync("/retrieve", Make.Request(null, ("trending", 1)));
-
-        string metrics = await client.GetStringAsync("/metrics");
-
-        Assert.Contains("mesh_retrieval_source_duration_seconds_count", metrics, StringComparison.Ordinal);
-        Assert.Contains("mesh_retrieval_index_bytes", metrics, StringComparison.Ordinal);
-        Assert.Matches("mesh_retrieval_index_items.* 1", metrics);
-        Assert.Matches("mesh_retrieval_snapshot_swaps.*cause=\"start\".* 1", metrics);
-    }
-
-    [Fact]
     public void Options_that_contradict_each_other_stop_the_start_with_all_faults()
     {
         using var app = new RetrievalApp(new FakeLog(), ("Retrieval:InNetworkPerAuthorMax", "300"), ("Retrieval:ResponseReserveMs", "900"), ("Retrieval:RetrieveTimeoutMs", "100"));

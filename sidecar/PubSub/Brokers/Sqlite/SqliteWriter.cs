@@ -60,7 +60,8 @@ internal sealed class SqliteWriter : IAsyncDisposable
 
         var operation = new Operation<T>(work, cost, durable);
         _queue.Enqueue(operation);
-        _queued.Release();
+        if (_stopped.Task.IsCompleted) FailQueued(); // the thread ended between the check above and now
+        else _queued.Release();
         return await operation.Completion;
     }
 
@@ -103,6 +104,13 @@ internal sealed class SqliteWriter : IAsyncDisposable
         _statements.Dispose();
         _connection.Dispose();
         _stopped.TrySetResult();
+        FailQueued();
+    }
+
+    // Whoever queues while the thread ends is told, by the thread or by itself: nobody waits for ever.
+    private void FailQueued()
+    {
+        while (_queue.TryDequeue(out Operation? operation)) operation.Fail(new BrokerException("The broker is shutting down."));
     }
 
     private void Gather(bool signalled)
