@@ -17,13 +17,16 @@ public static class ItemHash
         Span<byte> bytes = bytesMax <= 512 ? stackalloc byte[512] : (rented = ArrayPool<byte>.Shared.Rent(bytesMax));
         int count = Encoding.UTF8.GetBytes(itemId, bytes);
 
-        uint hash = 2166136261;
-        foreach (byte value in bytes[..count])
-        {
-            hash = (hash ^ value) * 16777619;
-        }
-
+        uint hash = Compute(bytes[..count]);
         if (rented is not null) ArrayPool<byte>.Shared.Return(rented);
+        return hash;
+    }
+
+    /// <summary>32-bit FNV-1a of bytes.</summary>
+    public static uint Compute(ReadOnlySpan<byte> bytes)
+    {
+        uint hash = 2166136261;
+        foreach (byte value in bytes) hash = (hash ^ value) * 16777619;
         return hash;
     }
 }

@@ -61,6 +61,14 @@ public sealed class ServiceInvoker(DaprClient dapr) : IDisposable
         using HttpResponseMessage response = await SendAsync(method, appId, path, message, budget, cancellation);
     }
 
+    /// <summary>The client of one callee, kept for the life of this invoker: for calls with other bodies than protobuf.</summary>
+    public HttpClient ClientOf(string appId) => _clients.GetOrAdd(appId, static (id, sidecar) =>
+    {
+        HttpClient made = sidecar.CreateInvokableHttpClient(id);
+        made.Timeout = Timeout.InfiniteTimeSpan; // each call carries its own budget
+        return made;
+    }, dapr);
+
     public void Dispose()
     {
         foreach (HttpClient client in _clients.Values) client.Dispose();
@@ -68,13 +76,7 @@ public sealed class ServiceInvoker(DaprClient dapr) : IDisposable
 
     private async Task<HttpResponseMessage> SendAsync(HttpMethod method, string appId, string path, IMessage? message, TimeSpan budget, CancellationToken cancellation)
     {
-        HttpClient client = _clients.GetOrAdd(appId, static (id, sidecar) =>
-        {
-            HttpClient made = sidecar.CreateInvokableHttpClient(id);
-            made.Timeout = Timeout.InfiniteTimeSpan; // each call carries its own budget
-            return made;
-        }, dapr);
-
+        HttpClient client = ClientOf(appId);
         using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         timeout.CancelAfter(budget);
         using var request = new HttpRequestMessage(method, path);
@@ -119,8 +121,8 @@ public sealed class ServiceCallException(string appId, string path, int status, 
 }
 
 /// <summary>
-/// Raw byte state. Single values go through <see cref="DaprClient"/>; the SDK's bulk get turns values into strings, so
-/// that one call uses the same wire message through the generated client.
+/// Raw byte state. Writes go through <see cref="DaprClient"/>; the SDK's bulk get turns values into strings, so that one call
+/// uses the same wire message through the generated client.
 /// </summary>
 public sealed class SidecarState : IDisposable
 {
@@ -139,13 +141,6 @@ public sealed class SidecarState : IDisposable
         _channel = GrpcChannel.ForAddress(endpoint, new GrpcChannelOptions { MaxReceiveMessageSize = null, ThrowOperationCanceledOnCancellation = true });
         _wire = new Wire.Dapr.DaprClient(_channel);
         if (Environment.GetEnvironmentVariable("DAPR_API_TOKEN") is { Length: > 0 } token) _headers.Add("dapr-api-token", token);
-    }
-
-    /// <summary>Value of a key, or null.</summary>
-    public async Task<byte[]?> GetAsync(string key, CancellationToken cancellation)
-    {
-        ReadOnlyMemory<byte> value = await _dapr.GetByteStateAsync(Components.StateStore, key, cancellationToken: cancellation);
-        return value.IsEmpty ? null : value.ToArray();
     }
 
     /// <summary>Values of many keys in one round trip; keys without a value are left out.</summary>

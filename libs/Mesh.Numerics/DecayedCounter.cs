@@ -10,7 +10,8 @@ public static class DecayedCounter
     {
         if (!(halfLifeMs > 0)) throw new ArgumentOutOfRangeException(nameof(halfLifeMs), halfLifeMs, "A half-life is above zero.");
 
-        return nowMs <= asOfMs ? 1 : Math.Pow(0.5, (nowMs - asOfMs) / halfLifeMs);
+        // As doubles: moments from the far ends of long would overflow otherwise.
+        return nowMs <= asOfMs ? 1 : Math.Pow(0.5, ((double)nowMs - asOfMs) / halfLifeMs);
     }
 
     /// <summary>Moves counts forward to <paramref name="nowMs"/> in place; a moment before <paramref name="asOfMs"/> changes nothing.</summary>

@@ -6,7 +6,7 @@ namespace Mesh.Numerics;
 /// <summary>
 /// Words of a text, lower-cased: runs of letters, digits and the marks on them. An apostrophe inside a word is left out
 /// ("don't" is "dont"), every other character ends the word, and a character of a script without spaces between words
-/// (Han, kana) is a word by itself. What encodes items and what mutes words must cut alike; this is where both cut.
+/// (Han, kana) is a word by itself. For encoding items: the gateway cuts muted words with rules of its own, which know emoji and Thai.
 /// </summary>
 public static class Tokenizer
 {

@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Mesh.Contracts;
+using Mesh.Hosting;
 using Mesh.Gateway.Edge;
 using Mesh.Gateway.Tests.Fakes;
 
@@ -376,10 +377,10 @@ public sealed class WriteHttpTests
     {
         Item[] items = [.. Enumerable.Range(0, 1_000).Select(i => new Item { ItemId = $"i{i}", Text = new string('x', 5_000) })];
 
-        Range[] calls = [.. SidecarTopics.Calls(items)];
+        List<int>[] calls = [.. CallBatches.Split(Enumerable.Range(0, items.Length), index => items[index].CalculateSize())];
 
-        Assert.Equal(items, calls.SelectMany(call => items[call]));
-        Assert.All(calls, call => Assert.True(items[call].Sum(item => item.CalculateSize()) <= 1024 * 1024));
+        Assert.Equal(items, calls.SelectMany(call => call.Select(index => items[index])));
+        Assert.All(calls, call => Assert.True(call.Sum(index => items[index].CalculateSize()) <= 1024 * 1024));
         Assert.Equal(5, calls.Length);
     }
 

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Globalization;
 using System.Net.Http.Json;
 using System.Text.Json;
@@ -11,10 +10,8 @@ using Mesh.Hosting;
 namespace Mesh.Gateway.Edge;
 
 /// <summary>The services through this gateway's sidecar.</summary>
-internal sealed class SidecarServices(ServiceInvoker invoker, DaprClient dapr) : IMeshServices, IDisposable
+internal sealed class SidecarServices(ServiceInvoker invoker, DaprClient dapr) : IMeshServices
 {
-    private readonly ConcurrentDictionary<string, HttpClient> _jsonClients = new(StringComparer.Ordinal);
-
     public Task<UserContext> GetContextAsync(string userId, long asOfMs, int eventsMax, TimeSpan budget, CancellationToken cancellation) =>
         GetAsync<UserContext>(
             AppIds.SequenceStore, Invariant($"users/{userId}/context?asOf={asOfMs}&maxEvents={eventsMax}"), budget, cancellation);
@@ -77,11 +74,6 @@ internal sealed class SidecarServices(ServiceInvoker invoker, DaprClient dapr) :
 
     public Task<bool> IsSidecarHealthyAsync(CancellationToken cancellation) => dapr.CheckOutboundHealthAsync(cancellation);
 
-    public void Dispose()
-    {
-        foreach (HttpClient client in _jsonClients.Values) client.Dispose();
-    }
-
     private Task<T> GetAsync<T>(string appId, string path, TimeSpan budget, CancellationToken cancellation) where T : IMessage<T>, new() =>
         Guard(appId, path, invoker.GetAsync<T>(appId, path, budget, cancellation), cancellation);
 
@@ -105,12 +97,7 @@ internal sealed class SidecarServices(ServiceInvoker invoker, DaprClient dapr) :
     private async Task<(int Status, JsonElement? Body)> CallJsonAsync(
         string appId, HttpMethod method, string path, JsonNode? body, TimeSpan budget, CancellationToken cancellation)
     {
-        HttpClient client = _jsonClients.GetOrAdd(appId, static (id, sidecar) =>
-        {
-            HttpClient made = sidecar.CreateInvokableHttpClient(id);
-            made.Timeout = Timeout.InfiniteTimeSpan; // each call carries its own budget
-            return made;
-        }, dapr);
+        HttpClient client = invoker.ClientOf(appId);
         using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         timeout.CancelAfter(budget);
         return await Guard(appId, path, Call(), cancellation);

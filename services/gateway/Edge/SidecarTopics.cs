@@ -12,9 +12,6 @@ namespace Mesh.Gateway.Edge;
 /// </summary>
 internal sealed class SidecarTopics(EventPublisher publisher, ILogger<SidecarTopics> logger) : IEventTopics
 {
-    // Protobuf JSON in a CloudEvent is up to about three times the binary size, so a call stays below 4 MiB.
-    private const int CallBytesMax = 1024 * 1024;
-
     public async Task<IReadOnlyDictionary<int, string>> PublishAsync<T>(
         string topic, IReadOnlyList<T> messages, TimeSpan budget, CancellationToken cancellation)
         where T : class, IMessage<T>
@@ -23,9 +20,9 @@ internal sealed class SidecarTopics(EventPublisher publisher, ILogger<SidecarTop
         timeout.CancelAfter(budget);
         var refused = new Dictionary<int, string>();
         int taken = 0;
-        foreach (Range call in Calls(messages))
+        foreach (List<int> call in CallBatches.Split(Enumerable.Range(0, messages.Count), index => messages[index].CalculateSize()))
         {
-            (int offset, int count) = call.GetOffsetAndLength(messages.Count);
+            (int offset, int count) = (call[0], call.Count);
             try
             {
                 List<T> part = [.. messages.Skip(offset).Take(count)];
@@ -49,27 +46,6 @@ internal sealed class SidecarTopics(EventPublisher publisher, ILogger<SidecarTop
         }
 
         return refused;
-    }
-
-    /// <summary>Splits a batch where its size, or its count, would pass what one call may carry.</summary>
-    internal static IEnumerable<Range> Calls<T>(IReadOnlyList<T> messages) where T : IMessage
-    {
-        int start = 0;
-        int bytes = 0;
-        for (int i = 0; i < messages.Count; i++)
-        {
-            int size = messages[i].CalculateSize();
-            if (i > start && bytes + size > CallBytesMax)
-            {
-                yield return start..i;
-                start = i;
-                bytes = 0;
-            }
-
-            bytes += size;
-        }
-
-        if (start < messages.Count) yield return start..messages.Count;
     }
 
     private static string Detail(Exception failure) => failure switch

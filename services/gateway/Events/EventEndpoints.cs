@@ -46,15 +46,6 @@ internal static class EventEndpoints
             validator.Check(input, faults);
             return faults.Any ? null : input.ToEngagement(now);
         }, rejected);
-        try
-        {
-            rejected.AddRange(await batch.PublishAsync(Topics.Engagements, bound, context.RequestAborted));
-        }
-        catch (ServiceUnavailableException failure)
-        {
-            return Problem.From(context, failure);
-        }
-
-        return TypedResults.Accepted((string?)null, new BatchResult(rows.Length - rejected.Count, [.. rejected.OrderBy(row => row.Index)]));
+        return await batch.AnswerAsync(context, Topics.Engagements, bound, rows.Length, rejected);
     }
 }

@@ -38,7 +38,7 @@ internal sealed record FeedCursor(string Session, int Page, IReadOnlyList<uint> 
         BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(23), (ushort)Served.Count);
         for (int i = 0; i < Served.Count; i++) BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(HeadBytes + (i * 4)), Served[i]);
         BinaryPrimitives.WriteUInt32LittleEndian(
-            bytes.AsSpan(bytes.Length - ChecksumBytes), Checksum(bytes.AsSpan(0, bytes.Length - ChecksumBytes)));
+            bytes.AsSpan(bytes.Length - ChecksumBytes), ItemHash.Compute(bytes.AsSpan(0, bytes.Length - ChecksumBytes)));
         return Base64Url.EncodeToString(bytes);
     }
 
@@ -57,7 +57,7 @@ internal sealed record FeedCursor(string Session, int Page, IReadOnlyList<uint> 
 
         int count = BinaryPrimitives.ReadUInt16LittleEndian(bytes.AsSpan(23));
         if (count > ServedMax || bytes.Length != HeadBytes + (count * 4) + ChecksumBytes) return null;
-        if (BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(bytes.Length - ChecksumBytes)) != Checksum(bytes.AsSpan(0, bytes.Length - ChecksumBytes)))
+        if (BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(bytes.Length - ChecksumBytes)) != ItemHash.Compute(bytes.AsSpan(0, bytes.Length - ChecksumBytes)))
             return null;
         if (BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(19)) != ItemHash.Compute(userId))
         {
@@ -68,12 +68,5 @@ internal sealed record FeedCursor(string Session, int Page, IReadOnlyList<uint> 
         uint[] served = new uint[count];
         for (int i = 0; i < count; i++) served[i] = BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(HeadBytes + (i * 4)));
         return new FeedCursor(new Ulid(bytes.AsSpan(1, 16)).ToString(), BinaryPrimitives.ReadUInt16LittleEndian(bytes.AsSpan(17)), served);
-    }
-
-    private static uint Checksum(ReadOnlySpan<byte> bytes)
-    {
-        uint hash = 2166136261;
-        foreach (byte value in bytes) hash = (hash ^ value) * 16777619;
-        return hash;
     }
 }

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Mesh.Contracts;
 using Mesh.Gateway.Edge;
 using Mesh.Gateway.Problems;
+using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.Extensions.Options;
 
 namespace Mesh.Gateway.Input;
@@ -76,6 +77,24 @@ internal sealed class Batch(IEventTopics topics, GatewayMetrics metrics, IOption
         if (refused.Count == rows.Count)
             throw new ServiceUnavailableException($"The broker took none of {rows.Count} rows on {topic}: {refused.Values.First()}");
         return [.. refused.Select(pair => NotPublished(rows[pair.Key].Index, pair.Value))];
+    }
+
+    /// <summary>Publishes and answers the request: 202 with what was rejected, or 503 where nothing is durable.</summary>
+    /// <param name="rowCount">Rows that the caller sent.</param>
+    /// <param name="rejected">Rows at fault, from <see cref="Bind"/>.</param>
+    public async Task<Results<Accepted<BatchResult>, ValidationProblem, ProblemHttpResult>> AnswerAsync<T>(
+        HttpContext context, string topic, IReadOnlyList<Row<T>> rows, int rowCount, IReadOnlyList<RejectedRow> rejected)
+        where T : class, Google.Protobuf.IMessage<T>
+    {
+        try
+        {
+            RejectedRow[] all = [.. rejected, .. await PublishAsync(topic, rows, context.RequestAborted)];
+            return TypedResults.Accepted((string?)null, new BatchResult(rowCount - all.Length, [.. all.OrderBy(row => row.Index)]));
+        }
+        catch (ServiceUnavailableException failure)
+        {
+            return Problem.From(context, failure);
+        }
     }
 
     private static RejectedRow NotPublished(int index, string reason) =>

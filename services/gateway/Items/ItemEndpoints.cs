@@ -67,16 +67,7 @@ internal static class ItemEndpoints
         // Rows of one batch share a time, and consumers order changes of an item by time: only the last row of an item is
         // sent, and the earlier ones, which it replaces, count as accepted with it.
         List<Row<ItemChange>> last = [.. bound.GroupBy(row => row.Message.Upserted.ItemId, StringComparer.Ordinal).Select(group => group.Last()).OrderBy(row => row.Index)];
-        try
-        {
-            rejected.AddRange(await batch.PublishAsync(Topics.Items, last, context.RequestAborted));
-        }
-        catch (ServiceUnavailableException failure)
-        {
-            return Problem.From(context, failure);
-        }
-
-        return TypedResults.Accepted((string?)null, new BatchResult(rows.Length - rejected.Count, [.. rejected.OrderBy(row => row.Index)]));
+        return await batch.AnswerAsync(context, Topics.Items, last, rows.Length, rejected);
     }
 
     private static async Task<Results<Accepted<ItemReference>, ValidationProblem, ProblemHttpResult>> DeleteItemAsync(

@@ -13,9 +13,6 @@ namespace Mesh.IndexUpdater.Writing;
 internal sealed class EventSubscriber(
     IShardClient shards, ShardRouter router, CountCoalescer counts, IndexUpdaterMetrics metrics, ILogger<EventSubscriber> logger)
 {
-    // As base64 in JSON 1 MiB makes 1.4 MB, within what a sidecar takes per call.
-    private const int CallBytesMax = 1024 * 1024;
-
     public Task<IReadOnlyList<Delivery>> ItemsAsync(IReadOnlyList<ItemChange> changes, CancellationToken cancellation) => DeliverAsync(
         new TopicOf<ItemChange>(
             Topics.Items, EventFaults.Of, change => change.EventId,
@@ -85,7 +82,7 @@ internal sealed class EventSubscriber(
         int[] good = Check(messages, topic.Name, topic.FaultOf, topic.EventId, deliveries);
         foreach (IGrouping<uint, int> shard in good.GroupBy(index => topic.Shard(messages[index])))
         {
-            foreach (List<int> call in Calls(shard, index => messages[index].CalculateSize()))
+            foreach (List<int> call in CallBatches.Split(shard, index => messages[index].CalculateSize()))
             {
                 Delivery delivery = await CallAsync(topic, shard.Key, [.. call.Select(index => messages[index])], cancellation);
                 foreach (int index in call) deliveries[index] = delivery;
@@ -128,27 +125,6 @@ internal sealed class EventSubscriber(
         }
 
         return [.. good];
-    }
-
-    private static IEnumerable<List<int>> Calls(IEnumerable<int> indexes, Func<int, int> sizeOf)
-    {
-        var call = new List<int>();
-        int bytes = 0;
-        foreach (int index in indexes)
-        {
-            int size = sizeOf(index) + 8;
-            if (call.Count > 0 && bytes + size > CallBytesMax)
-            {
-                yield return call;
-                call = [];
-                bytes = 0;
-            }
-
-            call.Add(index);
-            bytes += size;
-        }
-
-        if (call.Count > 0) yield return call;
     }
 
     private sealed record TopicOf<T>(

@@ -1,4 +1,5 @@
 using Mesh.Contracts;
+using Mesh.Numerics;
 using Mesh.Ranker.Scoring;
 using Microsoft.Extensions.Options;
 
@@ -54,7 +55,7 @@ internal sealed class HeuristicScorer : IScorer
     {
         Affinity author = context.User.ToAuthor(candidate.AuthorId), tags = context.User.ToTags(candidate.Tags);
         double similarity = float.IsFinite(candidate.Similarity) ? Math.Clamp(candidate.Similarity, -1, 1) : 0;
-        double recency = Decay.Over(context.NowMs, candidate.CreatedAtMs, context.RecencyHalfLife);
+        double recency = DecayedCounter.Factor(candidate.CreatedAtMs, context.NowMs, context.RecencyHalfLife.TotalMilliseconds);
         double positive = Sum(_options.Positive), negative = Sum(_options.Negative);
 
         Span<double> rates = stackalloc double[probabilities.Length];

@@ -1,4 +1,5 @@
 using Mesh.Contracts;
+using Mesh.Numerics;
 
 namespace Mesh.Ranker.Heuristic;
 
@@ -14,7 +15,7 @@ internal sealed class ItemRates(HeuristicOptions options)
     public void Compute(Counters? counters, long nowMs, TimeSpan halfLife, Span<double> rates)
     {
         ActionTaxonomy taxonomy = ActionTaxonomy.Default;
-        double decay = counters is null ? 0 : Decay.Over(nowMs, counters.AsOfMs, halfLife);
+        double decay = counters is null ? 0 : DecayedCounter.Factor(counters.AsOfMs, nowMs, halfLife.TotalMilliseconds);
         double shown = Shown(counters, decay);
         for (int action = 0; action < rates.Length; action++)
         {

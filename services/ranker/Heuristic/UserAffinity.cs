@@ -1,4 +1,5 @@
 using Mesh.Contracts;
+using Mesh.Numerics;
 
 namespace Mesh.Ranker.Heuristic;
 
@@ -35,7 +36,7 @@ internal sealed class UserAffinity
             double weight = WeightOf(sequence!.Actions[i]);
             if (weight == 0 || !items.TryGetValue(sequence.ItemIds[i], out HistoryItem? item)) continue;
 
-            weight *= Decay.Over(nowMs, sequence.TimesMs[i], halfLife);
+            weight *= DecayedCounter.Factor(sequence.TimesMs[i], nowMs, halfLife.TotalMilliseconds);
             if (item.AuthorId.Length > 0) Add(authors, item.AuthorId, weight);
             foreach (string tag in item.Tags) Add(tags, tag, weight);
         }

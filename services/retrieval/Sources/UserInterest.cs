@@ -1,5 +1,6 @@
 using System.Numerics.Tensors;
 using Mesh.Contracts;
+using Mesh.Numerics;
 using Mesh.Retrieval.Index;
 
 namespace Mesh.Retrieval.Sources;
@@ -67,7 +68,7 @@ internal sealed class UserInterest
 
             double weight = WeightOf(sequence.Actions[i]);
             if (at < 0 || weight == 0 || ++events > shape.EventsMax) continue;
-            sums[at] += weight * Math.Pow(0.5, Math.Max(0, newestMs - sequence.TimesMs[i]) / (shape.HalfLifeHours * 3_600_000));
+            sums[at] += weight * DecayedCounter.Factor(sequence.TimesMs[i], newestMs, shape.HalfLifeHours * 3_600_000);
         }
 
         List<(RowState, double)> weighed = [.. history.Select((state, i) => (state, sums[i])).Where(static pair => pair.Item2 != 0)];

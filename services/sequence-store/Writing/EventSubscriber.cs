@@ -13,9 +13,6 @@ namespace Mesh.SequenceStore.Writing;
 /// </summary>
 internal sealed class EventSubscriber(IUserWriter writer, IOptions<SequenceOptions> options, SequenceMetrics metrics, ILogger<EventSubscriber> logger)
 {
-    // As base64 in JSON 1 MiB makes 1.4 MB, within what a sidecar takes per call. A thousand pages of 200 items are 26 MB.
-    private const int CallBytesMax = 1024 * 1024;
-
     public Task<IReadOnlyList<Delivery>> EngagementsAsync(IReadOnlyList<Engagement> engagements, CancellationToken cancellation) => DeliverAsync(
         new TopicOf<Engagement>(
             Topics.Engagements,
@@ -55,7 +52,7 @@ internal sealed class EventSubscriber(IUserWriter writer, IOptions<SequenceOptio
         var parallel = new ParallelOptions { MaxDegreeOfParallelism = options.Value.AppendParallelism, CancellationToken = cancellation };
         await Parallel.ForEachAsync(indexesByUser, parallel, async (pair, token) =>
         {
-            foreach (List<int> call in Calls(pair.Value, index => messages[index].CalculateSize()))
+            foreach (List<int> call in CallBatches.Split(pair.Value, index => messages[index].CalculateSize()))
             {
                 Delivery delivery = await WriteAsync(topic, pair.Key, [.. call.Select(index => messages[index])], token);
                 foreach (int index in call) deliveries[index] = delivery;
@@ -77,27 +74,6 @@ internal sealed class EventSubscriber(IUserWriter writer, IOptions<SequenceOptio
             Log.WriteFailed(logger, messages.Count, topic.Name, exception);
             return Delivery.Retry;
         }
-    }
-
-    private static IEnumerable<List<int>> Calls(List<int> indexes, Func<int, int> sizeOf)
-    {
-        var call = new List<int>();
-        int bytes = 0;
-        foreach (int index in indexes)
-        {
-            int size = sizeOf(index) + 8;
-            if (call.Count > 0 && bytes + size > CallBytesMax)
-            {
-                yield return call;
-                call = [];
-                bytes = 0;
-            }
-
-            call.Add(index);
-            bytes += size;
-        }
-
-        yield return call;
     }
 
     private sealed record TopicOf<T>(
