@@ -11,7 +11,7 @@ using Microsoft.Extensions.Options;
 namespace Mesh.Retrieval;
 
 /// <summary>
-/// POST retrieve, POST similar, POST items, GET status, and the delta topic. Each handler takes the index once from the
+/// POST retrieve, POST history, POST similar, POST items, GET status, and the delta topic. Each handler takes the index once from the
 /// holder and works on that one to the end.
 /// </summary>
 internal static class RetrievalEndpoints
@@ -19,6 +19,7 @@ internal static class RetrievalEndpoints
     public static void MapRetrieval(this WebApplication app)
     {
         app.MapPost("/retrieve", RetrieveAsync);
+        app.MapPost("/history", HistoryAsync);
         app.MapPost("/similar", SimilarAsync);
         app.MapPost("/items", ItemsAsync);
         app.MapGet("/status", Status);
@@ -49,6 +50,15 @@ internal static class RetrievalEndpoints
         {
             gate.Exit();
         }
+    }
+
+    // Not behind the gate: a thousand look-ups in memory, and the retrieve call that follows them counts.
+    private static async Task<IResult> HistoryAsync(HttpContext context, IndexHolder holder)
+    {
+        var request = await context.Request.ReadProtobufAsync<HistoryRequest>(context.RequestAborted);
+        RequestFaults faults = RequestFaults.Of(request);
+        if (faults.Any) return TypedResults.ValidationProblem(faults.ToDictionary());
+        return holder.Current is { } index ? new ProtobufResult(Retriever.History(index, request)) : StillLoading(context);
     }
 
     private static async Task<IResult> SimilarAsync(HttpContext context, IndexHolder holder)

@@ -29,6 +29,7 @@ public sealed class EndpointTests
 
         Assert.Equal("version-1", response.IndexVersion);
         Assert.Equal(4ul, response.Sequence);
+        Assert.Equal("model-1", response.ModelVersion);
         Assert.Equal(12, response.CounterHalfLifeHours);
         Assert.Equal(["in-network", "two-tower", "semantic-id", "trending"], response.Sources.Select(report => report.Name));
         Assert.All(response.Sources, report => Assert.Equal("", report.Error));
@@ -135,6 +136,29 @@ public sealed class EndpointTests
         Assert.Equal("", bare.Candidates[1].Text);
         Assert.Equal("hello", full.Candidates[1].Text);
         Assert.Equal(HttpStatusCode.BadRequest, (await client.PostAsync("/items", tooMany)).StatusCode);
+    }
+
+    [Fact]
+    public async Task History_gives_codes_in_the_order_asked_for_each_item_once_with_the_versions_they_are_of()
+    {
+        var log = new FakeLog();
+        log.Append([Make.Upsert(1, Make.Row("a", "ann", codes: [1, 2, 3], tags: ["t"])), Make.Upsert(2, Make.Row("b", codes: [4, 5, 6]))]);
+        await log.SnapshotAsync();
+        await using var app = new RetrievalApp(log);
+        HttpClient client = await app.ReadyClientAsync();
+        var tooMany = new HistoryRequest();
+        tooMany.ItemIds.AddRange(Enumerable.Range(0, 1_001).Select(i => i == 7 ? "not an id" : $"item-{i}"));
+
+        HistoryResponse history = await (await client.PostAsync("/history", new HistoryRequest { ItemIds = { "b", "unknown", "a", "b" } })).ReadAsync<HistoryResponse>();
+        HttpResponseMessage refused = await client.PostAsync("/history", tooMany);
+
+        Assert.Equal(["b", "a"], history.History.Select(item => item.ItemId));
+        Assert.Equal([1u, 2u, 3u], history.History[1].Codes);
+        Assert.Equal(("ann", "t", 0f), (history.History[1].AuthorId, history.History[1].Tags.Single(), history.History[1].Similarity));
+        Assert.Equal(("version-1", "model-1"), (history.IndexVersion, history.ModelVersion));
+        Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
+        string[] faults = [.. (await refused.Content.ReadFromJsonAsync<JsonElement>()).GetProperty("errors").GetProperty("item_ids").EnumerateArray().Select(fault => fault.GetString()!)];
+        Assert.Equal(2, faults.Length);
     }
 
     [Fact]

@@ -50,11 +50,15 @@ internal sealed class RequestFaults
         return faults;
     }
 
-    public static RequestFaults Of(ItemLookupRequest request)
+    public static RequestFaults Of(ItemLookupRequest request) => OfItems(request.ItemIds);
+
+    public static RequestFaults Of(HistoryRequest request) => OfItems(request.ItemIds);
+
+    private static RequestFaults OfItems(RepeatedField<string> itemIds)
     {
         var faults = new RequestFaults();
-        faults.Check(request.ItemIds.Count <= LookupMax, "item_ids", $"names {request.ItemIds.Count} items; at most {LookupMax} are allowed");
-        int badId = IndexWhere(request.ItemIds, static item => !MeshId.IsValid(item));
+        faults.Check(itemIds.Count <= LookupMax, "item_ids", $"names {itemIds.Count} items; at most {LookupMax} are allowed");
+        int badId = IndexWhere(itemIds, static item => !MeshId.IsValid(item));
         faults.Check(badId < 0, "item_ids", $"entry {badId} is not an item id: {MeshId.Rule}");
         return faults;
     }

@@ -26,6 +26,7 @@ internal sealed class Retriever(IEnumerable<ISource> sources, RetrievalMetrics m
             IndexVersion = origin.Version,
             Sequence = index.Sequence, // read before the sources look: at least this much is in the answer
             CounterHalfLifeHours = origin.CounterHalfLifeHours,
+            ModelVersion = origin.ModelVersion,
         };
         long serverNowMs = clock.GetUtcNow().ToUnixTimeMilliseconds();
         UserInterest interest = UserInterest.From(index, request.Sequence, _shape);
@@ -41,6 +42,19 @@ internal sealed class Retriever(IEnumerable<ISource> sources, RetrievalMetrics m
 
         response.Candidates.AddRange(merge.Candidates);
         response.History.AddRange(interest.History.Select(state => CandidateMapper.MapHistory(state, interest.Queries.Similarity(index.VectorOf(state)))));
+        return response;
+    }
+
+    /// <summary>What the index knows of the items of a sequence; their codes are of the answer's model version.</summary>
+    public static HistoryResponse History(LiveIndex index, HistoryRequest request)
+    {
+        IndexOrigin origin = index.Origin;
+        var response = new HistoryResponse { IndexVersion = origin.Version, ModelVersion = origin.ModelVersion };
+        foreach (string itemId in request.ItemIds.Distinct(StringComparer.Ordinal))
+        {
+            if (index.Find(itemId) is { } state) response.History.Add(CandidateMapper.MapHistory(state, similarity: 0));
+        }
+
         return response;
     }
 
