@@ -84,4 +84,36 @@ public sealed class CommandLineValues(IReadOnlyDictionary<string, List<string>> 
             ? number
             : throw new CommandLineException($"{name} {text}: expected a whole number from {min} to {max}.");
     }
+
+    /// <summary>Seeds as <c>1-8</c>, <c>1,5,9</c> or both mixed; each once, in the order given.</summary>
+    public IReadOnlyList<int> Seeds(string name, string fallback)
+    {
+        string text = Single(name) ?? fallback;
+        var seeds = new List<int>();
+        foreach (string part in text.Split(','))
+        {
+            string[] ends = part.Split('-');
+            if (ends.Length > 2 || !IsSeed(ends[0], out int first) || !IsSeed(ends[^1], out int last) || last < first || last - first >= SeedsMax)
+            {
+                throw new CommandLineException($"{name} {text}: expected seeds such as 1-8 or 1,5,9.");
+            }
+
+            seeds.AddRange(Enumerable.Range(first, last - first + 1));
+        }
+
+        if (seeds.Count > SeedsMax || seeds.Distinct().Count() < seeds.Count) throw new CommandLineException($"{name} {text}: expected at most {SeedsMax} different seeds.");
+        return seeds;
+    }
+
+    public DateTimeOffset Moment(string name, DateTimeOffset fallback)
+    {
+        if (Single(name) is not { } text) return fallback;
+        return DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset moment)
+            ? moment
+            : throw new CommandLineException($"{name} {text}: expected a time, e.g. 2026-01-31T12:00:00Z.");
+    }
+
+    private const int SeedsMax = 1_000;
+
+    private static bool IsSeed(string text, out int seed) => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out seed);
 }

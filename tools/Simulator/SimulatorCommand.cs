@@ -1,7 +1,7 @@
-using System.Globalization;
 using Mesh.Contracts;
 using Mesh.Simulator.Import;
 using Mesh.Simulator.KuaiRand;
+using Mesh.Simulator.Logs;
 using Mesh.Simulator.MovieLens;
 using Mesh.Simulator.Rest;
 using Mesh.Simulator.Synthetic;
@@ -46,6 +46,7 @@ internal static class SimulatorCommand
             new("--end", "when it ends, ISO 8601: the same seed and end give the same ids", "TIME", Default: "now"),
             .. Shared,
         ])),
+        ["world"] = ("Writes training data of synthetic worlds: items.jsonl and rows.jsonl, as the mesh exports them.", new CommandLine(WorldCommand.Flags)),
         ["movielens"] = ("Loads MovieLens ratings (csv or dat, plain or xz).", new CommandLine([.. FromFiles, .. Shared])),
         ["kuairand"] = ("Loads KuaiRand logs (csv, plain or xz).", new CommandLine([.. FromFiles, .. Shared])),
     };
@@ -68,7 +69,16 @@ internal static class SimulatorCommand
                 return 0;
             }
 
-            return await ImportAsync(verb, values);
+            using var interrupted = new CancellationTokenSource();
+            Console.CancelKeyPress += (_, pressed) =>
+            {
+                pressed.Cancel = true;
+                interrupted.Cancel();
+            };
+
+            return verb == "world"
+                ? await WorldCommand.RunAsync(values, TimeProvider.System, interrupted.Token)
+                : await ImportAsync(verb, values, TimeProvider.System, interrupted.Token);
         }
         catch (CommandLineException exception)
         {
@@ -82,22 +92,14 @@ internal static class SimulatorCommand
         }
         catch (OperationCanceledException)
         {
-            await Console.Error.WriteLineAsync("Interrupted. What was accepted stays; running the same again adds only the rest.");
+            await Console.Error.WriteLineAsync("Interrupted. What the mesh accepted stays; running the same again adds only the rest.");
             return 130;
         }
     }
 
-    private static async Task<int> ImportAsync(string verb, CommandLineValues values)
+    private static async Task<int> ImportAsync(string verb, CommandLineValues values, TimeProvider clock, CancellationToken cancellation)
     {
         if (!Uri.TryCreate(values.Single("--url") ?? "http://localhost:8080", UriKind.Absolute, out Uri? url)) throw new CommandLineException($"--url {values.Single("--url")}: expected an address, e.g. http://localhost:8080.");
-
-        TimeProvider clock = TimeProvider.System;
-        using var interrupted = new CancellationTokenSource();
-        Console.CancelKeyPress += (_, pressed) =>
-        {
-            pressed.Cancel = true;
-            interrupted.Cancel();
-        };
 
         var retry = new RetryOptions { Patience = TimeSpan.FromSeconds(values.Number("--patience", 120, 1, 86_400)) };
         var options = new ImportOptions { BatchSize = values.Number("--batch", 500, 1, Limits.BatchMax), Concurrency = values.Number("--concurrency", 4, 1, 64) };
@@ -105,8 +107,8 @@ internal static class SimulatorCommand
         using var api = new FeedApi(url, retry, clock);
         var importer = new Importer(api, options, clock);
         ImportSummary summary = Console.IsOutputRedirected
-            ? await importer.RunAsync(data, new PlainProgress(Console.Out.WriteLine), interrupted.Token)
-            : await BarProgress.RunAsync(AnsiConsole.Console, progress => importer.RunAsync(data, progress, interrupted.Token));
+            ? await importer.RunAsync(data, new PlainProgress(Console.Out.WriteLine), cancellation)
+            : await BarProgress.RunAsync(AnsiConsole.Console, progress => importer.RunAsync(data, progress, cancellation));
 
         await Console.Out.WriteAsync($"{data.Name} -> {url}{Environment.NewLine}{summary}");
         return summary.Rejected == 0 ? 0 : 1;
@@ -134,15 +136,8 @@ internal static class SimulatorCommand
         return (data, data.LastEventAt);
     }
 
-    private static SyntheticOptions WorldOptions(CommandLineValues values, TimeProvider clock)
-    {
-        DateTimeOffset end = clock.GetUtcNow();
-        if (values.Single("--end") is { } text && !DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out end))
-        {
-            throw new CommandLineException($"--end {text}: expected a time, e.g. 2026-01-31T12:00:00Z.");
-        }
-
-        return new SyntheticOptions
+    private static SyntheticOptions WorldOptions(CommandLineValues values, TimeProvider clock) =>
+        new()
         {
             Seed = values.Number("--seed", 1, 0, int.MaxValue),
             Users = values.Number("--users", 200, 1, 1_000_000),
@@ -150,9 +145,8 @@ internal static class SimulatorCommand
             Items = values.Number("--items", 2_000, 1, 10_000_000),
             Events = values.Number("--events", 20_000, 0, 100_000_000),
             Days = values.Number("--days", 5, 1, 3_650),
-            End = end,
+            End = values.Moment("--end", clock.GetUtcNow()),
         };
-    }
 
     private static string Usage() => string.Join(Environment.NewLine, Verbs.Keys.Select(Usage));
 

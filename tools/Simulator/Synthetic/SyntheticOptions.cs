@@ -21,6 +21,9 @@ public sealed record SyntheticOptions
     /// <summary>Days that items and events are spread over. Default 5.</summary>
     public int Days { get; init; } = 5;
 
+    /// <summary>What every id of a user, item and author begins with, so that worlds can share a folder or a mesh. Default none.</summary>
+    public string IdPrefix { get; init; } = "";
+
     /// <summary>When the world ends: nothing in it is later.</summary>
     public required DateTimeOffset End { get; init; }
 }

@@ -19,6 +19,7 @@ public sealed class SyntheticWorld : IDataSet
     private readonly User[] _users;
     private readonly Item[] _items; // by time of creation
     private readonly int[][] _itemsOfAuthor;
+    private readonly int[] _all;
 
     private SyntheticWorld(SyntheticOptions options)
     {
@@ -27,9 +28,12 @@ public sealed class SyntheticWorld : IDataSet
         _authors = [.. Enumerable.Range(0, options.Authors).Select(index => Author.Draw(index, random))];
         _users = [.. Enumerable.Range(0, options.Users).Select(_ => User.Draw(_authors, random))];
         _items = DrawItems(random);
-        ILookup<int, int> byAuthor = Enumerable.Range(0, _items.Length).ToLookup(index => _items[index].Author);
+        _all = [.. Enumerable.Range(0, _items.Length)];
+        ILookup<int, int> byAuthor = _all.ToLookup(index => _items[index].Author);
         _itemsOfAuthor = [.. Enumerable.Range(0, _authors.Length).Select(author => byAuthor[author].ToArray())];
     }
+
+    public int Seed => _options.Seed;
 
     public string Name => $"synthetic world {_options.Seed}";
 
@@ -57,6 +61,21 @@ public sealed class SyntheticWorld : IDataSet
 
     public static string ItemId(int item) => $"item-{(item + 1).ToString("D6", CultureInfo.InvariantCulture)}";
 
+    /// <summary>The ids of this world: those of any world behind its prefix.</summary>
+    public string IdOfUser(int user) => _options.IdPrefix + UserId(user);
+
+    /// <inheritdoc cref="IdOfUser"/>
+    public string IdOfAuthor(int author) => _options.IdPrefix + AuthorId(author);
+
+    /// <inheritdoc cref="IdOfUser"/>
+    public string IdOfItem(int item) => _options.IdPrefix + ItemId(item);
+
+    /// <summary>Who lives here, with their hidden tastes.</summary>
+    internal IReadOnlyList<User> Population => _users;
+
+    /// <summary>What there is to see, by time of creation.</summary>
+    internal IReadOnlyList<Item> Catalogue => _items;
+
     /// <summary>
     /// The hidden truth: how much a user wants an item, as log-odds of engaging with it once seen. Higher is better; about -4 to 4.
     /// </summary>
@@ -71,8 +90,8 @@ public sealed class SyntheticWorld : IDataSet
 
     public IEnumerable<ItemBody> Items() => _items.Select((item, index) => new ItemBody
     {
-        ItemId = ItemId(index),
-        AuthorId = AuthorId(item.Author),
+        ItemId = IdOfItem(index),
+        AuthorId = IdOfAuthor(item.Author),
         Text = item.Text,
         Tags = item.Tags,
         CreatedAt = item.CreatedAtMs,
@@ -81,7 +100,7 @@ public sealed class SyntheticWorld : IDataSet
         Attributes = new Dictionary<string, string> { ["kind"] = item.DurationMs == 0 ? "post" : "video" },
     });
 
-    public IEnumerable<FollowBody> Follows() => _users.SelectMany((user, index) => user.Follows.Select(author => new FollowBody(UserId(index), AuthorId(author))));
+    public IEnumerable<FollowBody> Follows() => _users.SelectMany((user, index) => user.Follows.Select(author => new FollowBody(IdOfUser(index), IdOfAuthor(author))));
 
     /// <summary>Events in the order of their times: exactly <see cref="SyntheticOptions.Events"/> of them.</summary>
     /// <exception cref="DataException">The world is too small for so many events.</exception>
@@ -115,15 +134,35 @@ public sealed class SyntheticWorld : IDataSet
         return drawn.OrderBy(row => row.Time).ThenBy(row => row.EventId, StringComparer.Ordinal);
     }
 
-    private long EndMs => _options.End.ToUnixTimeMilliseconds();
+    /// <summary>Every item, by time of creation.</summary>
+    internal ReadOnlySpan<int> All => _all;
 
-    private long StartMs => EndMs - (long)TimeSpan.FromDays(_options.Days).TotalMilliseconds;
+    /// <summary>The items of an author, by time of creation.</summary>
+    internal ReadOnlySpan<int> ItemsOf(int author) => _itemsOfAuthor[author];
 
-    private static EventBody ToRow(int user, int item, string action, long timeMs, float? value) => new()
+    /// <summary>How many of some items, given by time of creation, existed before a moment.</summary>
+    internal int CountBefore(ReadOnlySpan<int> items, long timeMs)
     {
-        EventId = EventIds.Make(timeMs, "synthetic", UserId(user), ItemId(item), action),
-        UserId = UserId(user),
-        ItemId = ItemId(item),
+        int low = 0;
+        for (int high = items.Length; low < high;)
+        {
+            int middle = (low + high) / 2;
+            if (_items[items[middle]].CreatedAtMs < timeMs) low = middle + 1;
+            else high = middle;
+        }
+
+        return low;
+    }
+
+    internal long EndMs => _options.End.ToUnixTimeMilliseconds();
+
+    internal long StartMs => EndMs - (long)TimeSpan.FromDays(_options.Days).TotalMilliseconds;
+
+    private EventBody ToRow(int user, int item, string action, long timeMs, float? value) => new()
+    {
+        EventId = EventIds.Make(timeMs, "synthetic", IdOfUser(user), IdOfItem(item), action),
+        UserId = IdOfUser(user),
+        ItemId = IdOfItem(item),
         Action = action,
         Time = timeMs,
         Value = value,
@@ -137,32 +176,19 @@ public sealed class SyntheticWorld : IDataSet
         if (follows.Length > 0 && random.NextDouble() < 0.55)
         {
             int[] theirs = _itemsOfAuthor[follows[random.Next(follows.Length)]];
-            int known = FirstAfter(theirs.Length, position => _items[theirs[position]].CreatedAtMs, timeMs);
+            int known = CountBefore(theirs, timeMs);
             return known == 0 ? null : theirs[known - 1 - Recent(known, random)];
         }
 
-        int count = FirstAfter(_items.Length, position => _items[position].CreatedAtMs, timeMs);
+        int count = CountBefore(_all, timeMs);
         return count == 0 ? null : count - 1 - Recent(count, random);
     }
 
     // How far back, among count items: squaring favours the newest, half of all looks fall into the newest quarter.
-    private static int Recent(int count, Random random)
+    internal static int Recent(int count, Random random)
     {
         double draw = random.NextDouble();
         return (int)(draw * draw * count);
-    }
-
-    private static int FirstAfter(int count, Func<int, long> timeOf, long timeMs)
-    {
-        int low = 0;
-        for (int high = count; low < high;)
-        {
-            int middle = (low + high) / 2;
-            if (timeOf(middle) < timeMs) low = middle + 1;
-            else high = middle;
-        }
-
-        return low;
     }
 
     // Drawn from a hash, so that users x authors need not be stored. Mean 0, within +-0.8.
