@@ -1,0 +1,56 @@
+"""Content embedding and residual quantiser: what an item is from its tokens alone, so that a new item has a place at once."""
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..config import ContentConfig, FeatureConfig, SemanticIdConfig
+
+
+class ContentEmbedding(nn.Module):
+    """A hashed bag of tokens. Every bucket has a weight of its own: as the field is part of the hash, fields weigh differently."""
+
+    def __init__(self, features: FeatureConfig, config: ContentConfig) -> None:
+        super().__init__()
+        self.table = nn.Embedding(features.token_buckets, config.dimensions, padding_idx=0)
+        self.weight = nn.Embedding(features.token_buckets, 1)
+        nn.init.normal_(self.table.weight, std=config.dimensions ** -0.5)
+        nn.init.zeros_(self.weight.weight)
+        with torch.no_grad():
+            self.table.weight[0].zero_()
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """[N, T] to [N, content], length 1."""
+        summed = (self.table(tokens) * torch.exp(self.weight(tokens)) * (tokens > 0).unsqueeze(-1).float()).sum(1)
+        return F.normalize(summed, dim=-1, eps=1e-6)
+
+
+class ResidualQuantizer(nn.Module):
+    """Codebooks [levels, codes, content], coarse to fine: each level quantises what the levels before it left."""
+
+    def __init__(self, ids: SemanticIdConfig, dimensions: int) -> None:
+        super().__init__()
+        self.normalize = ids.normalize_residuals
+        self.register_buffer("codebooks", torch.randn(ids.levels, ids.codes_per_level, dimensions) * 0.3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, content] to codes [N, levels]."""
+        return self.walk(x)[0]
+
+    def walk(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Codes [N, levels], how much nearer the chosen code is than the next [N, levels], squared residual by level [N, levels]."""
+        codes, margins, errors, scale = [], [], [], torch.ones_like(x[:, :1])
+        for level in range(self.codebooks.shape[0]):
+            book = self.codebooks[level]
+            score = torch.matmul(x, book.t()) - 0.5 * (book * book).sum(-1)
+            code = score.argmax(-1)
+            best = score.topk(2, dim=-1).values
+            x = x - book[code]
+            errors.append((x * x).sum(-1, keepdim=True) * scale * scale)
+            if self.normalize:
+                length = torch.sqrt((x * x).sum(-1, keepdim=True) + 1e-12)
+                x, scale = x / length, scale * length
+            codes.append(code)
+            margins.append(best[:, :1] - best[:, 1:])
+        return torch.stack(codes, dim=-1), torch.cat(margins, dim=-1), torch.cat(errors, dim=-1)

@@ -1,0 +1,111 @@
+"""The ranker: a context encoded once per request, and candidates that see it and themselves, all at one position.
+
+Users, authors and items of serving were often never seen in training. So beside attention a candidate gets exact matches: what
+the user did, in this very history, with items of the same author, first code and bigram. They are equality and sums, hence
+mean the same for ids that no table has learnt.
+"""
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..config import ACTION_COUNT, DENSE_WIDTH, GAP_BUCKETS, SURFACE_BUCKETS, Config
+from .embeddings import HistoryEmbedding, _table
+from .gact import GactEncoder
+
+CANDIDATE_INPUTS = ("candidate_codes", "candidate_authors", "candidate_ages", "candidate_dense", "surface")
+MATCHES = 3                                  # author, first code, bigram
+STATISTICS = 2 * (ACTION_COUNT + 1)          # actions and token count, plain and weighted by recency
+
+
+class Ranker(nn.Module):
+    """context() and candidates() are the two graphs; forward() is both, for training."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        encoder, ranker = config.ranker.encoder, config.ranker
+        self.author_buckets = config.features.author_buckets
+        self.history = HistoryEmbedding(config.features, config.semantic_ids, encoder, ranker.author_dropout)
+        self.encoder = GactEncoder(encoder, config.features.history_max, ranker.dropout)
+        self.user = nn.Linear(encoder.width + STATISTICS, encoder.width)
+        self.age = nn.Embedding(GAP_BUCKETS, encoder.token)
+        self.surface = _table(SURFACE_BUCKETS, encoder.token)
+        self.token = nn.Linear(encoder.token, encoder.width)
+        self.wide_width = DENSE_WIDTH + MATCHES * STATISTICS
+        self.wide = nn.Sequential(nn.Linear(self.wide_width, 2 * encoder.width), nn.GELU(), nn.Linear(2 * encoder.width, encoder.width))
+        self.half_life = nn.Parameter(torch.tensor(4.0))  # in steps of time buckets
+        self.norm = nn.LayerNorm(encoder.width)
+        self.head = nn.Linear(encoder.width, ACTION_COUNT)
+        self.wide_head = nn.Linear(self.wide_width, ACTION_COUNT, bias=False)
+        self.register_buffer("scale", torch.ones(ACTION_COUNT))   # calibration, per head
+        self.register_buffer("shift", torch.zeros(ACTION_COUNT))
+        nn.init.normal_(self.age.weight, std=0.1)
+        nn.init.zeros_(self.wide_head.weight)
+
+    def context(self, history: dict[str, Tensor], keep: Tensor | None = None) -> dict[str, Tensor]:
+        """History inputs to the state that candidates need. Names are the ONNX names, in order."""
+        mask = history["history_mask"]
+        tokens, latest = self.history(history, keep)
+        layers, _, pooled = self.encoder(tokens, latest, mask)
+        statistics = self._statistics(history)
+        overall = torch.log1p(statistics.sum(1))
+        authors, codes = history["history_authors"], history["history_codes"]
+        state: dict[str, Tensor] = {}
+        for layer, (keys, values) in enumerate(layers):
+            state[f"keys_{layer}"], state[f"values_{layer}"] = keys, values
+        state["user"] = self.user(torch.cat([pooled, overall], dim=-1))
+        state["statistics"] = statistics
+        state["match_author"] = self._author_ids(authors)
+        state["match_first"] = codes[..., 0]
+        state["match_bigram"] = self.history.semantic.bigram_ids(codes)
+        return state
+
+    def candidates(self, state: dict[str, Tensor], candidates: dict[str, Tensor], keep: Tensor | None = None) -> Tensor:
+        """State and candidate inputs to logits [B, N, 14], not yet calibrated."""
+        codes, authors = candidates["candidate_codes"], candidates["candidate_authors"]
+        wide = torch.cat([candidates["candidate_dense"], self._matches(state, codes, authors)], dim=-1)
+        token = (self.history.semantic.full(codes) + self.history.author(authors, keep) + self.age(candidates["candidate_ages"])
+                 + self.surface(candidates["surface"]).unsqueeze(1))
+        x = self.token(token) + self.wide(wide) + state["user"].unsqueeze(1)
+        for layer, block in enumerate(self.encoder.blocks):
+            x = block.candidates(x, state[f"keys_{layer}"], state[f"values_{layer}"])
+        return self.head(self.norm(x)) + self.wide_head(wide)
+
+    def forward(self, history: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
+        keep = self.history.author.draw_keep(history["history_mask"].shape[0], history["history_mask"].device)
+        return self.candidates(self.context(history, keep), candidates, keep)
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Calibrated: one scale and one shift per head."""
+        return torch.sigmoid(logits * self.scale + self.shift)
+
+    def state_names(self) -> list[str]:
+        """Names of context.onnx's outputs, in order."""
+        layers = [f"{kind}_{layer}" for layer in range(len(self.encoder.blocks)) for kind in ("keys", "values")]
+        return [*layers, "user", "statistics", "match_author", "match_first", "match_bigram"]
+
+    def _statistics(self, history: dict[str, Tensor]) -> Tensor:
+        """[B, L, STATISTICS]: what was done, plain and faded by age, zero at padding."""
+        mask = history["history_mask"].unsqueeze(-1)
+        plain = torch.cat([history["history_actions"], torch.ones_like(mask)], dim=-1) * mask
+        fade = torch.exp(-history["history_gaps"].unsqueeze(-1).float() / (torch.abs(self.half_life) + 1.0))
+        return torch.cat([plain, plain * fade], dim=-1)
+
+    def _author_ids(self, authors: Tensor) -> Tensor:
+        """Both hashes as one number; -1 where there is no author, so that nothing matches nothing."""
+        known = (authors[..., 0] > 0).long()
+        return known * (authors[..., 0] * self.author_buckets + authors[..., 1] + 1) - 1
+
+    def _matches(self, state: dict[str, Tensor], codes: Tensor, authors: Tensor) -> Tensor:
+        """[B, N, MATCHES * STATISTICS]: log1p of the history's statistics over tokens that equal the candidate."""
+        # A candidate without author or codes gets -2: history writes -1 there.
+        ids = (
+            ("match_author", self._author_ids(authors)), ("match_first", codes[..., 0]),
+            ("match_bigram", self.history.semantic.bigram_ids(codes)),
+        )
+        sums = []
+        for name, own in ids:
+            own = own - (own < 0).long()
+            equal = (own.unsqueeze(2) == state[name].unsqueeze(1)).float()
+            sums.append(torch.matmul(equal, state["statistics"]))
+        return torch.log1p(torch.cat(sums, dim=-1))
