@@ -1,3 +1,6 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Google.Protobuf;
 using Mesh.Contracts;
 using Mesh.Numerics;
 using Mesh.Simulator.Logs;
@@ -20,6 +23,13 @@ public sealed class TrainingLogTests : IDisposable
     private static readonly TrainingRow[] Rows = [.. TrainingLog.Of(World, Options)];
     private static readonly Dictionary<string, ItemBody> Items = World.Items().ToDictionary(item => item.ItemId);
     private static readonly int Impression = ActionTaxonomy.Default.ImpressionIndex;
+
+    private static TrainingRow FullRow => new()
+    {
+        RequestId = "r\"ü", TimeMs = -1, ModelVersion = "m", IndexVersion = "i", Arms = { ["a"] = "b" },
+        Sequence = new Sequence { SurfaceNames = { "x" }, TimesMs = { long.MinValue, long.MaxValue }, Values = { 1e-9f, -0.5f } },
+        Candidates = { new TrainingCandidate { Score = -1.25f, Counters = new Counters() } },
+    };
 
     private readonly DataFiles _files = new();
 
@@ -158,6 +168,18 @@ public sealed class TrainingLogTests : IDisposable
         TrainingRow[] cut = [.. TrainingLog.Of(World, Options with { SequenceMax = 5 })];
 
         Assert.Equal(Rows.Select(row => row.Sequence.ItemIds.TakeLast(5)), cut.Select(row => row.Sequence.ItemIds.AsEnumerable()));
+    }
+
+    [Fact]
+    public void Rows_are_written_as_protobufs_own_formatter_writes_them()
+    {
+        foreach (TrainingRow row in (TrainingRow[])[.. Rows, new TrainingRow(), FullRow])
+        {
+            using var text = new MemoryStream();
+            using (var json = new Utf8JsonWriter(text)) RowJson.Write(json, row);
+
+            Assert.True(JsonNode.DeepEquals(JsonNode.Parse(JsonFormatter.Default.Format(row)), JsonNode.Parse(text.ToArray())));
+        }
     }
 
     [Theory]

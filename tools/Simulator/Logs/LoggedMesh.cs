@@ -47,7 +47,7 @@ internal sealed class LoggedMesh(SyntheticWorld world, string name, TrainingLogO
         var row = new TrainingRow
         {
             RequestId = EventIds.Make(nowMs, "request", user.Id, $"{user.Requests++}"), UserId = user.Id, TimeMs = nowMs, Surface = Surface,
-            Sequence = user.Newest(options.SequenceMax, world.IdOfItem), Arms = { ["ranker"] = "logging" },
+            Sequence = user.Newest(options.SequenceMax), Arms = { ["ranker"] = "logging" },
         };
         foreach (int item in page)
         {
@@ -100,10 +100,11 @@ internal sealed class LoggedMesh(SyntheticWorld world, string name, TrainingLogO
         while (_deeds.TryPeek(out Deed deed, out (long TimeMs, int) at) && at.TimeMs < nowMs)
         {
             _deeds.Dequeue();
-            deed.User.Append(deed.Item, deed.Action, at.TimeMs, deed.Value);
+            deed.User.Append(world.IdOfItem(deed.Item), deed.Action, at.TimeMs, deed.Value);
             _counters.Add(deed.Item, deed.Action, at.TimeMs);
             int author = world.Catalogue[deed.Item].Author;
-            if (deed.Action == FollowAuthor) deed.User.Follows.Add(author);
+            if (deed.Action == Click) deed.User.Clicked.Add(deed.Item);
+            if (deed.Action == FollowAuthor && !deed.User.Follows.Contains(author)) deed.User.Follows.Add(author);
             if (deed.Action == BlockAuthor) deed.User.Blocks.Add(author);
         }
     }

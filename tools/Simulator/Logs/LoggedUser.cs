@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Google.Protobuf;
 using Mesh.Contracts;
 
@@ -6,13 +7,17 @@ namespace Mesh.Simulator.Logs;
 /// <summary>What a mesh knows of one user at a moment of a simulated log: events in order of time, follows, blocks, what was served.</summary>
 internal sealed class LoggedUser(int index, string id, IEnumerable<int> follows)
 {
-    private readonly List<(int Item, byte Action, long TimeMs, float Value)> _events = [];
+    // In columns, as rows hold them: a row of 512 events is then four copies.
+    private readonly List<string> _itemIds = [];
+    private readonly List<byte> _actions = [];
+    private readonly List<long> _timesMs = [];
+    private readonly List<float> _values = [];
 
     public int Index => index;
 
     public string Id => id;
 
-    public SortedSet<int> Follows { get; } = [.. follows];
+    public List<int> Follows { get; } = [.. follows];
 
     public HashSet<int> Blocks { get; } = [];
 
@@ -24,29 +29,24 @@ internal sealed class LoggedUser(int index, string id, IEnumerable<int> follows)
     public int Requests { get; set; }
 
     /// <param name="timeMs">Not before that of the last event.</param>
-    public void Append(int item, int action, long timeMs, float value)
+    public void Append(string itemId, int action, long timeMs, float value)
     {
-        _events.Add((item, (byte)action, timeMs, value));
-        if (action == LoggedMesh.Click) Clicked.Add(item);
+        _itemIds.Add(itemId);
+        _actions.Add((byte)action);
+        _timesMs.Add(timeMs);
+        _values.Add(value);
     }
 
     /// <summary>The newest events, as sequence-store answers them.</summary>
-    public Sequence Newest(int count, Func<int, string> idOf)
+    public Sequence Newest(int max)
     {
-        int skip = Math.Max(0, _events.Count - count);
-        var sequence = new Sequence();
-        var actions = new byte[_events.Count - skip];
-        for (int i = 0; i < actions.Length; i++)
+        int skip = Math.Max(0, _actions.Count - max), count = _actions.Count - skip;
+        var sequence = new Sequence
         {
-            (int item, actions[i], long timeMs, float value) = _events[skip + i];
-            sequence.ItemIds.Add(idOf(item));
-            sequence.TimesMs.Add(timeMs);
-            sequence.Values.Add(value);
-            sequence.Surfaces.Add(0);
-        }
-
-        if (actions.Length > 0) sequence.SurfaceNames.Add(LoggedMesh.Surface);
-        sequence.Actions = UnsafeByteOperations.UnsafeWrap(actions);
+            ItemIds = { _itemIds.GetRange(skip, count) }, TimesMs = { _timesMs.GetRange(skip, count) }, Values = { _values.GetRange(skip, count) },
+            Surfaces = { new uint[count] }, Actions = ByteString.CopyFrom(CollectionsMarshal.AsSpan(_actions)[skip..]),
+        };
+        if (count > 0) sequence.SurfaceNames.Add(LoggedMesh.Surface);
         return sequence;
     }
 }

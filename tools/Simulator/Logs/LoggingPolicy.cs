@@ -45,7 +45,7 @@ internal sealed class LoggingPolicy(SyntheticWorld world, ItemCounters counters,
     private int? Followed(LoggedUser user, long nowMs)
     {
         if (user.Follows.Count == 0) return null;
-        ReadOnlySpan<int> theirs = world.ItemsOf(user.Follows.ElementAt(random.Next(user.Follows.Count)));
+        ReadOnlySpan<int> theirs = world.ItemsOf(user.Follows[random.Next(user.Follows.Count)]);
         int known = world.CountBefore(theirs, nowMs);
         return known == 0 ? null : theirs[known - 1 - SyntheticWorld.Recent(known, random)];
     }

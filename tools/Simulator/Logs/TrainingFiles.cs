@@ -1,4 +1,4 @@
-using System.Text;
+using System.Text.Json;
 using Google.Protobuf;
 using Mesh.Contracts;
 using Mesh.Simulator.Import;
@@ -24,13 +24,13 @@ internal static class TrainingFiles
         try
         {
             Directory.CreateDirectory(folder);
-            using (StreamWriter items = Open(folder, Items), rows = Open(folder, Rows))
+            using (FileStream items = Open(folder, Items), rows = Open(folder, Rows))
             {
                 foreach (SyntheticWorld world in worlds)
                 {
-                    WriteLines(items, world.Items().Select(ToItem), cancellation);
+                    WriteLines(items, world.Items().Select(ToItem), (json, item) => json.WriteRawValue(JsonFormatter.Default.Format(item)), cancellation);
                     progress.Begin(world.Name, options.Requests);
-                    WriteLines(rows, TrainingLog.Of(world, options).Select(row => Counted(row, progress)), cancellation);
+                    WriteLines(rows, TrainingLog.Of(world, options).Select(row => Counted(row, progress)), RowJson.Write, cancellation);
                 }
             }
 
@@ -42,25 +42,28 @@ internal static class TrainingFiles
         }
     }
 
-    private static StreamWriter Open(string folder, string name) =>
-        new(Path.Combine(folder, name + Unfinished), append: false, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), bufferSize: 1 << 20) { NewLine = "\n" };
+    private static FileStream Open(string folder, string name) => new(Path.Combine(folder, name + Unfinished), FileMode.Create, FileAccess.Write);
 
-    private static void WriteLines(StreamWriter file, IEnumerable<IMessage> messages, CancellationToken cancellation)
+    private static void WriteLines<T>(FileStream file, IEnumerable<T> messages, Action<Utf8JsonWriter, T> write, CancellationToken cancellation)
     {
-        ParallelQuery<string> blocks = messages.Chunk(RowsPerBlock).AsParallel().AsOrdered().WithMergeOptions(ParallelMergeOptions.NotBuffered).Select(Format);
-        foreach (string block in blocks.WithCancellation(cancellation)) file.Write(block);
+        ParallelQuery<MemoryStream> blocks = messages.Chunk(RowsPerBlock).AsParallel().AsOrdered()
+            .WithMergeOptions(ParallelMergeOptions.NotBuffered).WithCancellation(cancellation).Select(block => Format(block, write));
+        foreach (MemoryStream block in blocks) block.WriteTo(file);
     }
 
-    private static string Format(IMessage[] messages)
+    private static MemoryStream Format<T>(T[] messages, Action<Utf8JsonWriter, T> write)
     {
-        var text = new StringWriter { NewLine = "\n" };
-        foreach (IMessage message in messages)
+        var lines = new MemoryStream();
+        using var json = new Utf8JsonWriter(lines);
+        foreach (T message in messages)
         {
-            JsonFormatter.Default.Format(message, text);
-            text.WriteLine();
+            write(json, message);
+            json.Flush();
+            json.Reset();
+            lines.WriteByte((byte)'\n');
         }
 
-        return text.ToString();
+        return lines;
     }
 
     private static TrainingRow Counted(TrainingRow row, IImportProgress progress)

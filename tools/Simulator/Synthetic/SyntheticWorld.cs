@@ -20,6 +20,7 @@ public sealed class SyntheticWorld : IDataSet
     private readonly Item[] _items; // by time of creation
     private readonly int[][] _itemsOfAuthor;
     private readonly int[] _all;
+    private readonly string[] _itemIds;
 
     private SyntheticWorld(SyntheticOptions options)
     {
@@ -28,6 +29,7 @@ public sealed class SyntheticWorld : IDataSet
         _authors = [.. Enumerable.Range(0, options.Authors).Select(index => Author.Draw(index, random))];
         _users = [.. Enumerable.Range(0, options.Users).Select(_ => User.Draw(_authors, random))];
         _items = DrawItems(random);
+        _itemIds = [.. _items.Select((_, index) => options.IdPrefix + ItemId(index))];
         _all = [.. Enumerable.Range(0, _items.Length)];
         ILookup<int, int> byAuthor = _all.ToLookup(index => _items[index].Author);
         _itemsOfAuthor = [.. Enumerable.Range(0, _authors.Length).Select(author => byAuthor[author].ToArray())];
@@ -68,7 +70,7 @@ public sealed class SyntheticWorld : IDataSet
     public string IdOfAuthor(int author) => _options.IdPrefix + AuthorId(author);
 
     /// <inheritdoc cref="IdOfUser"/>
-    public string IdOfItem(int item) => _options.IdPrefix + ItemId(item);
+    public string IdOfItem(int item) => _itemIds[item];
 
     /// <summary>Who lives here, with their hidden tastes.</summary>
     internal IReadOnlyList<User> Population => _users;
