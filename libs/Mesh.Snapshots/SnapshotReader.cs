@@ -10,6 +10,9 @@ namespace Mesh.Snapshots;
 /// <summary>Reads snapshots. The size and sha256 of every file are checked against the manifest before its content is looked at.</summary>
 public sealed class SnapshotReader(ISnapshotBlobs blobs)
 {
+    /// <summary>Largest user tower that is read: 512 MiB.</summary>
+    public const long TowerBytesMax = 512L * 1024 * 1024;
+
     private static readonly JsonParser Json = new(JsonParser.Settings.Default.WithIgnoreUnknownFields(true));
 
     /// <summary>Versions that <c>latest</c> names, newest first; none where nothing was published yet.</summary>
@@ -65,7 +68,7 @@ public sealed class SnapshotReader(ISnapshotBlobs blobs)
         long next = 0;
         foreach (SnapshotFile file in manifest.Files.Where(file => file.Kind == SnapshotNames.Rows))
         {
-            SnapshotRows rows = SnapshotRows.Read(await ReadFileAsync(file, cancellation), file.FirstRow);
+            SnapshotRows rows = SnapshotRows.Read(await ReadFileAsync(file, cancellation), file.FirstRow, manifest.ModelVersion);
             if (file.FirstRow != next || rows.Count != file.Rows || rows.Dimensions != manifest.Dimensions || rows.CodeLevels != manifest.CodeLevels)
             {
                 throw new SnapshotFormatException(
@@ -78,6 +81,30 @@ public sealed class SnapshotReader(ISnapshotBlobs blobs)
         }
 
         if (next != manifest.Items) throw new SnapshotFormatException($"The row files hold {next} rows; the manifest says {manifest.Items}.");
+    }
+
+    /// <summary>The user tower of the snapshot's model, or null where it has none.</summary>
+    /// <exception cref="SnapshotFormatException">A file of it is missing or damaged, or it is over <see cref="TowerBytesMax"/>.</exception>
+    public async Task<SnapshotTower?> ReadTowerAsync(SnapshotManifest manifest, CancellationToken cancellation)
+    {
+        ArgumentNullException.ThrowIfNull(manifest);
+        SnapshotFile[] pieces = [.. manifest.Files.Where(file => file.Kind == SnapshotNames.UserTower)];
+        SnapshotFile? model = manifest.Files.FirstOrDefault(file => file.Kind == SnapshotNames.Model);
+        if (pieces.Length == 0 && model is null) return null;
+        if (pieces.Length == 0 || model is null) throw new SnapshotFormatException($"Snapshot {manifest.Version} has {(model is null ? "a user tower without its manifest" : "the manifest of a user tower without its graph")}.");
+
+        long bytes = pieces.Sum(piece => piece.Bytes);
+        if (bytes > TowerBytesMax) throw new SnapshotFormatException($"The user tower of snapshot {manifest.Version} has {bytes} bytes; at most {TowerBytesMax}.");
+        var graph = new byte[bytes];
+        int position = 0;
+        foreach (SnapshotFile piece in pieces)
+        {
+            byte[] content = await ReadFileAsync(piece, cancellation);
+            content.CopyTo(graph, position);
+            position += content.Length;
+        }
+
+        return new SnapshotTower(graph, await ReadFileAsync(model, cancellation));
     }
 
     /// <summary>The files of the writer's own state, in order.</summary>
@@ -100,11 +127,11 @@ public sealed class SnapshotReader(ISnapshotBlobs blobs)
 
         var read = CodebooksFile.Read(await ReadFileAsync(file, cancellation));
         ResidualCodebooks codebooks = read.Codebooks;
-        if (codebooks.Levels != manifest.CodeLevels || codebooks.CodesPerLevel != manifest.CodesPerLevel || codebooks.Dimensions != manifest.Dimensions)
+        if (codebooks.Levels != manifest.CodeLevels || codebooks.CodesPerLevel != manifest.CodesPerLevel)
         {
+            // Their dimensions are their own: a model may quantise another embedding than the one it searches by.
             throw new SnapshotFormatException(
-                $"{file.Name} is [{codebooks.Levels}, {codebooks.CodesPerLevel}, {codebooks.Dimensions}]; "
-                + $"the manifest says [{manifest.CodeLevels}, {manifest.CodesPerLevel}, {manifest.Dimensions}].");
+                $"{file.Name} has {codebooks.Levels} levels of {codebooks.CodesPerLevel} codes; the manifest says {manifest.CodeLevels} of {manifest.CodesPerLevel}.");
         }
 
         return read;

@@ -10,6 +10,7 @@ namespace Mesh.Snapshots;
 /// </summary>
 public sealed class SnapshotRows
 {
+    private readonly string _modelVersion;
     private readonly SafeTensor _embeddings;
     private readonly SafeTensor? _codes;
     private readonly SafeTensor _createdAtMs;
@@ -29,8 +30,9 @@ public sealed class SnapshotRows
     private readonly StringListColumn _regions;
     private readonly StringListColumn _attributes;
 
-    private SnapshotRows(SafeTensors file, long firstRow)
+    private SnapshotRows(SafeTensors file, long firstRow, string modelVersion)
     {
+        _modelVersion = modelVersion;
         FirstRow = firstRow;
         _versions = file.Require("version", TensorType.I64, -1);
         long rows = _versions.Shape[0];
@@ -118,6 +120,7 @@ public sealed class SnapshotRows
             Item = item,
             Embedding = ByteString.CopyFrom(_embeddings.Data.Span.Slice(row * Dimensions * 4, Dimensions * 4)),
             Version = Versions[row],
+            ModelVersion = _modelVersion,
         };
         if (HasCodes(row))
         {
@@ -130,8 +133,9 @@ public sealed class SnapshotRows
     }
 
     /// <summary>Opens one row file. The bytes stay in use.</summary>
+    /// <param name="modelVersion">Of the snapshot: every row is of it.</param>
     /// <exception cref="SnapshotFormatException">It is not a row file, or is damaged.</exception>
-    public static SnapshotRows Read(ReadOnlyMemory<byte> file, long firstRow = 0) => new(SafeTensors.Read(file), firstRow);
+    public static SnapshotRows Read(ReadOnlyMemory<byte> file, long firstRow = 0, string modelVersion = "") => new(SafeTensors.Read(file), firstRow, modelVersion);
 
     private Counters CountersOf(int row)
     {

@@ -21,12 +21,20 @@ public sealed class SnapshotContent
     /// <summary>Free text kept with the codebooks, such as the seed of the projection.</summary>
     public IReadOnlyDictionary<string, string> CodebooksMetadata { get; init; } = new Dictionary<string, string>();
 
+    /// <summary>Null where the model has none: query vectors are then made of the vectors of the history.</summary>
+    public SnapshotTower? Tower { get; init; }
+
     /// <summary>Every row, enumerated once, in the order in which it is to lie.</summary>
     public required IEnumerable<ItemRow> Rows { get; init; }
 
     /// <summary>The writer's own state, in files of at most <see cref="SnapshotWriter.FileBytesMax"/>; other readers skip them.</summary>
     public IEnumerable<byte[]> State { get; init; } = [];
 }
+
+/// <summary>What turns a user's history into query vectors that the rows of the same snapshot are compared with.</summary>
+/// <param name="Graph">user.onnx of the model package.</param>
+/// <param name="Manifest">manifest.json of the model package: how features are made, and the shapes.</param>
+public sealed record SnapshotTower(ReadOnlyMemory<byte> Graph, ReadOnlyMemory<byte> Manifest);
 
 /// <summary>
 /// Writes a snapshot: data files, then the manifest with their hashes, then <c>latest</c>. A crash before the last step
@@ -62,6 +70,7 @@ public sealed class SnapshotWriter(ISnapshotBlobs blobs)
             await PutAsync(manifest, SnapshotNames.CodebooksFile(shard, version), SnapshotNames.Codebooks, CodebooksFile.Write(codebooks, content.CodebooksMetadata), 0, 0, cancellation);
         }
 
+        if (content.Tower is { } tower) await PutTowerAsync(manifest, tower, cancellation);
         manifest.Items = await WriteRowsAsync(manifest, content, cancellation);
         int part = 0;
         foreach (byte[] state in content.State)
@@ -91,8 +100,20 @@ public sealed class SnapshotWriter(ISnapshotBlobs blobs)
     {
         await blobs.DeleteAsync(SnapshotNames.Manifest(shard, version), cancellation);
         await blobs.DeleteAsync(SnapshotNames.CodebooksFile(shard, version), cancellation);
+        await blobs.DeleteAsync(SnapshotNames.ModelFile(shard, version), cancellation);
+        await DeletePartsAsync(part => SnapshotNames.TowerFile(shard, version, part), cancellation);
         await DeletePartsAsync(part => SnapshotNames.RowsFile(shard, version, part), cancellation);
         await DeletePartsAsync(part => SnapshotNames.StateFile(shard, version, part), cancellation);
+    }
+
+    private async Task PutTowerAsync(SnapshotManifest manifest, SnapshotTower tower, CancellationToken cancellation)
+    {
+        await PutAsync(manifest, SnapshotNames.ModelFile(manifest.Shard, manifest.Version), SnapshotNames.Model, tower.Manifest, 0, 0, cancellation);
+        for (int part = 0; part * FileBytesMax < tower.Graph.Length; part++)
+        {
+            ReadOnlyMemory<byte> piece = tower.Graph[(part * FileBytesMax)..Math.Min((part + 1) * FileBytesMax, tower.Graph.Length)];
+            await PutAsync(manifest, SnapshotNames.TowerFile(manifest.Shard, manifest.Version, part + 1), SnapshotNames.UserTower, piece, 0, 0, cancellation);
+        }
     }
 
     private async Task<long> WriteRowsAsync(SnapshotManifest manifest, SnapshotContent content, CancellationToken cancellation)
@@ -112,6 +133,11 @@ public sealed class SnapshotWriter(ISnapshotBlobs blobs)
                 part = new SnapshotRowsBuilder(content.Dimensions, levels);
             }
 
+            if (row.ModelVersion.Length > 0 && row.ModelVersion != manifest.ModelVersion)
+            {
+                throw new ArgumentException($"Row '{row.Item.ItemId}' is of model {row.ModelVersion}; the snapshot is of {manifest.ModelVersion}.", nameof(content));
+            }
+
             part.Add(row);
             rows++;
         }
@@ -123,7 +149,7 @@ public sealed class SnapshotWriter(ISnapshotBlobs blobs)
             manifest, SnapshotNames.RowsFile(manifest.Shard, manifest.Version, number), SnapshotNames.Rows, builder.Build(), firstRow, builder.Count, cancellation);
     }
 
-    private async Task PutAsync(SnapshotManifest manifest, string name, string kind, byte[] bytes, long firstRow, int rows, CancellationToken cancellation)
+    private async Task PutAsync(SnapshotManifest manifest, string name, string kind, ReadOnlyMemory<byte> bytes, long firstRow, int rows, CancellationToken cancellation)
     {
         await blobs.PutAsync(name, bytes, cancellation);
         manifest.Files.Add(new SnapshotFile
@@ -131,7 +157,7 @@ public sealed class SnapshotWriter(ISnapshotBlobs blobs)
             Name = name,
             Kind = kind,
             Bytes = bytes.Length,
-            Sha256 = Convert.ToHexStringLower(SHA256.HashData(bytes)),
+            Sha256 = Convert.ToHexStringLower(SHA256.HashData(bytes.Span)),
             FirstRow = firstRow,
             Rows = rows,
         });

@@ -31,6 +31,7 @@ internal static class IndexUpdaterEndpoints
         app.MapBulkTopic<EligibilityChange>(Components.PubSub, Topics.Eligibility, subscriber.EligibilityAsync, awaitMs: ItemsAwaitMs);
         app.MapBulkTopic<Engagement>(Components.PubSub, Topics.Engagements, subscriber.EngagementsAsync, awaitMs: EngagementsAwaitMs);
         app.MapBulkTopic<Impressions>(Components.PubSub, Topics.Impressions, subscriber.ImpressionsAsync, awaitMs: EngagementsAwaitMs);
+        app.MapBulkTopic<ModelChange>(Components.PubSub, Topics.Models, subscriber.ModelsAsync);
         app.MapActorsHandlers();
     }
 
@@ -103,6 +104,7 @@ internal static class IndexUpdaterEndpoints
             SnapshotVersion = newest?.Version ?? "",
             SnapshotSequence = newest?.Sequence ?? 0,
             LastEventLagMs = head.LastEventLagMs,
+            NextModelVersion = head.ChosenModel is { } chosen && chosen.Version != ItemModel.EncoderOf(head.ModelVersion) ? chosen.Version : "",
         });
     }
 }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
 using Mesh.Contracts;
 
@@ -15,6 +16,9 @@ internal sealed class IndexUpdaterMetrics
     private readonly Histogram<long> _snapshotBytes;
     private readonly Histogram<long> _snapshotItems;
     private readonly Counter<long> _snapshotFailures;
+    private readonly Counter<long> _modelsRefused;
+    private readonly Counter<long> _switches;
+    private readonly ConcurrentDictionary<uint, long> _rowsToEncode = new();
 
     public IndexUpdaterMetrics(IMeterFactory meters)
     {
@@ -28,6 +32,10 @@ internal sealed class IndexUpdaterMetrics
         _snapshotBytes = meter.CreateHistogram<long>("mesh.index_updater.snapshot.bytes", "By", "Size of a snapshot, all files.");
         _snapshotItems = meter.CreateHistogram<long>("mesh.index_updater.snapshot.items", "{item}", "Rows of a snapshot.");
         _snapshotFailures = meter.CreateCounter<long>("mesh.index_updater.snapshot.failures", "{snapshot}", "Snapshots that were begun and not finished.");
+        _modelsRefused = meter.CreateCounter<long>("mesh.index_updater.model.refused", "{model}", "Models that were to go live and are unknown or broken.");
+        _switches = meter.CreateCounter<long>("mesh.index_updater.model.switches", "{switch}", "Times a shard went over to another model, by outcome: live, failed.");
+        meter.CreateObservableGauge(
+            "mesh.index_updater.model.rows_left", () => _rowsToEncode.Values.Sum(), "{item}", "Rows still to be encoded for the model that shall go live.");
     }
 
     public void Appended(IReadOnlyList<IndexDelta> deltas, int ignored, TimeSpan elapsed, long nowMs)
@@ -52,4 +60,10 @@ internal sealed class IndexUpdaterMetrics
     }
 
     public void SnapshotFailed() => _snapshotFailures.Add(1);
+
+    public void ModelRefused() => _modelsRefused.Add(1);
+
+    public void ModelSwitched(bool isLive) => _switches.Add(1, new KeyValuePair<string, object?>("outcome", isLive ? "live" : "failed"));
+
+    public void RowsToEncode(uint shard, int left) => _rowsToEncode[shard] = left;
 }

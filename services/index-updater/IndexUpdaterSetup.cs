@@ -15,7 +15,7 @@ internal static class IndexUpdaterSetup
         services.AddOptions<IndexUpdaterOptions>().Bind(builder.Configuration.GetSection("IndexUpdater")).ValidateDataAnnotations().ValidateOnStart();
         services.AddSingleton<IndexUpdaterMetrics>();
 
-        services.AddSingleton<IItemEncoder, HashingItemEncoder>();
+        services.AddSingleton<IItemModels, HashingModels>();
         services.AddSingleton<IShardState, SidecarShardState>();
         services.AddSingleton<IDeltaPublisher, SidecarDeltaPublisher>();
         services.AddSingleton<ISnapshotBlobs, BindingSnapshotBlobs>();

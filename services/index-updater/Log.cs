@@ -2,8 +2,8 @@ namespace Mesh.IndexUpdater;
 
 internal static partial class Log
 {
-    [LoggerMessage(EventId = 5001, Level = LogLevel.Information, Message = "Shard {Shard} is loaded: {Items} items at sequence {Sequence}, from snapshot '{Snapshot}' and {Batches} batches after it")]
-    public static partial void ShardLoaded(ILogger logger, uint shard, int items, ulong sequence, string snapshot, ulong batches);
+    [LoggerMessage(EventId = 5001, Level = LogLevel.Information, Message = "Shard {Shard} is loaded: {Items} items at sequence {Sequence}, from snapshot '{Snapshot}' and {Batches} batches after it; model {Model}")]
+    public static partial void ShardLoaded(ILogger logger, uint shard, int items, ulong sequence, string snapshot, ulong batches, string model);
 
     [LoggerMessage(EventId = 5002, Level = LogLevel.Warning, Message = "Snapshot {Snapshot} of shard {Shard} cannot be read; the one before it is tried")]
     public static partial void SnapshotUnreadable(ILogger logger, string snapshot, uint shard, Exception exception);
@@ -29,6 +29,27 @@ internal static partial class Log
     [LoggerMessage(EventId = 5009, Level = LogLevel.Warning, Message = "The log of shard {Shard} was written by somebody else; it is read again")]
     public static partial void LogMoved(ILogger logger, uint shard);
 
-    [LoggerMessage(EventId = 5010, Level = LogLevel.Warning, Message = "Snapshot {Snapshot} comes from encoder {Other}; {Items} items are encoded again with {Current}")]
+    [LoggerMessage(EventId = 5010, Level = LogLevel.Warning, Message = "Snapshot '{Snapshot}' is of model '{Other}'; {Items} items are encoded again with {Current}")]
     public static partial void EncoderChanged(ILogger logger, string snapshot, string other, int items, string current);
+
+    [LoggerMessage(EventId = 5011, Level = LogLevel.Error, Message = "Shard {Shard} was on model {Model}, which cannot be opened any more: it goes over to {Default} at once")]
+    public static partial void LiveModelLost(ILogger logger, uint shard, string model, string @default, Exception exception);
+
+    [LoggerMessage(EventId = 5012, Level = LogLevel.Error, Message = "Model {Model} was chosen for shard {Shard} and cannot be opened; {Live} stays live. The next tick tries again")]
+    public static partial void ChosenModelRefused(ILogger logger, uint shard, string model, string live, Exception exception);
+
+    [LoggerMessage(EventId = 5013, Level = LogLevel.Information, Message = "Shard {Shard} goes over to model {Model}: {Items} items are encoded for it")]
+    public static partial void ModelSwitchBegun(ILogger logger, uint shard, string model, int items);
+
+    [LoggerMessage(EventId = 5014, Level = LogLevel.Information, Message = "Shard {Shard} is on model {Model}: {Items} items encoded and published as one snapshot in {Seconds:0.0} s")]
+    public static partial void ModelSwitched(ILogger logger, uint shard, string model, int items, double seconds);
+
+    [LoggerMessage(EventId = 5015, Level = LogLevel.Error, Message = "Shard {Shard} could not go over to model {Model}; the live one stays, and the next tick tries again")]
+    public static partial void ModelSwitchFailed(ILogger logger, uint shard, string model, Exception exception);
+
+    [LoggerMessage(EventId = 5016, Level = LogLevel.Error, Message = "Model {Model} cannot go live and its message is dropped: {Reason}")]
+    public static partial void ModelRefused(ILogger logger, string model, string reason);
+
+    [LoggerMessage(EventId = 5017, Level = LogLevel.Warning, Message = "No model is used: {Reason}. Items are encoded by {Encoder}, and codebooks are fitted here")]
+    public static partial void NoModel(ILogger logger, string reason, string encoder);
 }

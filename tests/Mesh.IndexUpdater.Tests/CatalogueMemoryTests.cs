@@ -1,5 +1,6 @@
 using Mesh.IndexUpdater.Catalogue;
 using Mesh.IndexUpdater.Encoders;
+using Mesh.IndexUpdater.Shards;
 using Mesh.Contracts;
 using Xunit.Abstractions;
 
@@ -19,15 +20,14 @@ public sealed class CatalogueMemoryTests(ITestOutputHelper output)
         const int rows = 20_000;
         long before = GC.GetTotalMemory(forceFullCollection: true);
         var catalogue = new ShardCatalogue();
-        var encoder = new HashingItemEncoder();
+        var model = new ItemModel(new HashingItemEncoder());
         for (int start = 0; start < rows; start += 1_000)
         {
-            var turn = new CatalogueTurn(catalogue, new DedupeWindow(), 0, new TurnSettings(encoder, null, 1_000, 0, ShardRig.EpochMs));
+            var turn = new CatalogueTurn(catalogue, new DedupeWindow(), 0, new TurnSettings(model, 1_000, 0, ShardRig.EpochMs));
             for (int i = start; i < start + 1_000; i++)
             {
-                turn.Upsert(
-                    new Item { ItemId = $"item-{i}", AuthorId = $"author-{i % 100}", Text = $"{i} {new string('x', 94)}", Tags = { $"tag-{i % 9}" }, Language = new string("en") },
-                    new Stamp(ShardRig.EpochMs, (ulong)i));
+                var item = new Item { ItemId = $"item-{i}", AuthorId = $"author-{i % 100}", Text = $"{i} {new string('x', 94)}", Tags = { $"tag-{i % 9}" }, Language = new string("en") };
+                turn.Upsert(item, model.Encode([item])[0], new Stamp(ShardRig.EpochMs, (ulong)i));
                 turn.Count(new Contracts.Storage.CounterEvent { Event = (ulong)i, TimeMs = ShardRig.EpochMs, ItemIds = { $"item-{i}" } });
             }
 

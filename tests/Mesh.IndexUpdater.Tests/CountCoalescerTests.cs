@@ -128,6 +128,8 @@ public sealed class CountCoalescerTests
 
         public Task<string> BeginSnapshotAsync(uint shard, bool refit, CancellationToken cancellation) => throw new NotSupportedException();
 
+        public Task ChangeModelAsync(uint shard, ModelChange change, CancellationToken cancellation) => throw new NotSupportedException();
+
         public Task<ItemRow?> FindAsync(uint shard, string itemId, CancellationToken cancellation) => throw new NotSupportedException();
     }
 }

@@ -5,8 +5,8 @@ using Mesh.Snapshots;
 namespace Mesh.IndexUpdater.Tests;
 
 /// <summary>
-/// What a retrieval replica does with the deltas, in the plainest way: applies them in order, skips what it has, loads the
-/// snapshot of a notice that brings another model, and fails on a gap.
+/// What a retrieval replica does with the deltas, in the plainest way: applies them in order, skips what it has and rows of
+/// another model than its own, loads the snapshot of a notice that brings another model, and fails on a gap.
 /// </summary>
 internal sealed class Replica(SnapshotReader snapshots, DeltaLogReader log)
 {
@@ -46,18 +46,20 @@ internal sealed class Replica(SnapshotReader snapshots, DeltaLogReader log)
         Sequence = delta.Sequence;
         switch (delta.DeltaCase)
         {
+            case IndexDelta.DeltaOneofCase.Upserted when _model.Length > 0 && delta.Upserted.ModelVersion != _model:
+                break; // the snapshot of that model brings it, or it was sent again before the notice
             case IndexDelta.DeltaOneofCase.Upserted:
                 Assert.Equal(delta.Sequence, delta.Upserted.Version);
                 Rows[delta.Upserted.Item.ItemId] = delta.Upserted.Clone();
                 break;
             case IndexDelta.DeltaOneofCase.DeletedItemId:
-                Assert.True(Rows.Remove(delta.DeletedItemId));
+                Rows.Remove(delta.DeletedItemId);
                 break;
-            case IndexDelta.DeltaOneofCase.Engagement:
+            case IndexDelta.DeltaOneofCase.Engagement when Rows.ContainsKey(delta.Engagement.ItemId):
                 Rows[delta.Engagement.ItemId].Counters = delta.Engagement.Counters;
                 Rows[delta.Engagement.ItemId].Version = delta.Sequence;
                 break;
-            case IndexDelta.DeltaOneofCase.Eligibility:
+            case IndexDelta.DeltaOneofCase.Eligibility when Rows.ContainsKey(delta.Eligibility.ItemId):
                 Rows[delta.Eligibility.ItemId].Eligibility = delta.Eligibility.Eligibility;
                 Rows[delta.Eligibility.ItemId].Version = delta.Sequence;
                 break;
@@ -84,7 +86,7 @@ internal sealed class Replica(SnapshotReader snapshots, DeltaLogReader log)
         Rows.Clear();
         await foreach (SnapshotRows part in snapshots.ReadRowsAsync(manifest, default))
         {
-            for (int i = 0; i < part.Count; i++) Rows[part.ItemId(i)] = part.ToItemRow(i);
+            for (int i = 0; i < part.Count; i++) Rows[part.ItemId(i)] = part.ToItemRow(i); // each of the manifest's model: the writer refuses others
         }
 
         (Sequence, _model) = (manifest.Sequence, manifest.ModelVersion);

@@ -39,7 +39,7 @@ internal sealed class ShardRig : IAsyncDisposable
 
     public FakeTimeProvider Clock { get; } = new();
 
-    public IItemEncoder Encoder { get; set; } = new HashingItemEncoder();
+    public FakeModels Models { get; } = new();
 
     public ShardWriter Writer { get; private set; }
 
@@ -48,7 +48,7 @@ internal sealed class ShardRig : IAsyncDisposable
     public DeltaLogReader Log => new(State);
 
     public ShardWriter NewWriter() => new(0, new ShardDependencies(
-        State, Publisher, Blobs, Encoder, Options, Clock, new IndexUpdaterMetrics(_services.GetRequiredService<IMeterFactory>()), NullLogger.Instance));
+        State, Publisher, Blobs, Models, Options, Clock, new IndexUpdaterMetrics(_services.GetRequiredService<IMeterFactory>()), NullLogger.Instance));
 
     /// <summary>The process is gone with all that it had in memory; another loads what is durable.</summary>
     public async Task RestartAsync()
@@ -79,6 +79,8 @@ internal sealed class ShardRig : IAsyncDisposable
         EventId = NewEventId(), TimeMs = timeMs, ItemId = id, Eligibility = new Eligibility { Hidden = hidden }, Fields = { "hidden" },
     };
 
+    public ModelChange ChangeModel(string version, long timeMs) => new() { EventId = NewEventId(), TimeMs = timeMs, Version = version };
+
     public Task ApplyAsync(params ItemChange[] changes) => Writer.AppendItemsAsync(new ItemChanges { Changes = { changes } }, default);
 
     public Task ApplyAsync(params CounterEvent[] events) => Writer.AppendCountsAsync(new CounterEvents { Events = { events } }, default);
@@ -100,7 +102,7 @@ internal sealed class ShardRig : IAsyncDisposable
     {
         IEnumerable<string> entries = shard.Catalogue.Entries.OrderBy(entry => entry.ItemId, StringComparer.Ordinal).Select(Describe);
         IEnumerable<string> orphans = shard.Catalogue.Orphans;
-        return $"items {shard.Catalogue.Items}, model {shard.ModelVersion}, fit at {shard.ItemsAtFit}, events {shard.Window.Seen}\n"
+        return $"items {shard.Catalogue.Items}, model {shard.Model.Version}, fit at {shard.ItemsAtFit}, events {shard.Window.Seen}\n"
             + $"{string.Join('\n', entries)}\norphans {string.Join(',', orphans)}";
     }
 
@@ -111,7 +113,7 @@ internal sealed class ShardRig : IAsyncDisposable
         await using ShardWriter other = NewWriter();
         await other.OpenAsync(default);
         Assert.Equal(live, Describe(other.LoadedForTesting!));
-        Assert.Empty(other.LoadedForTesting!.StaleCodes);
+        Assert.Empty(other.LoadedForTesting!.StaleRows);
         return other.LoadedForTesting!;
     }
 

@@ -313,7 +313,7 @@ public sealed class ShardSnapshotTests
         await FillAsync(rig, 30);
         string first = await rig.SnapshotAsync();
         ItemRow before = (await rig.Writer.FindAsync("item-1", default))!;
-        rig.Encoder = new MirroredEncoder();
+        rig.Models.Replace(new FakeEncoder("mirrored-1", fits: true));
 
         await rig.RestartAsync();
         string second = await rig.SnapshotAsync();
@@ -348,17 +348,5 @@ public sealed class ShardSnapshotTests
         }
 
         return rows;
-    }
-
-    /// <summary>Another function, under another name.</summary>
-    private sealed class MirroredEncoder : IItemEncoder
-    {
-        private readonly HashingItemEncoder _inner = new();
-
-        public string ModelVersion => "mirrored-1";
-
-        public int Dimensions => _inner.Dimensions;
-
-        public float[] Encode(Item item) => [.. _inner.Encode(item).Select(value => -value)];
     }
 }

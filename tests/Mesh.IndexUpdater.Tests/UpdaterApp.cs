@@ -74,6 +74,8 @@ internal sealed class UpdaterApp : WebApplicationFactory<IndexUpdaterOptions>
 
         public Task<string> BeginSnapshotAsync(uint shard, bool refit, CancellationToken cancellation) => _writer.BeginSnapshotAsync(refit, cancellation);
 
+        public Task ChangeModelAsync(uint shard, ModelChange change, CancellationToken cancellation) => _writer.ChangeModelAsync(change, cancellation);
+
         public Task<ItemRow?> FindAsync(uint shard, string itemId, CancellationToken cancellation) => _writer.FindAsync(itemId, cancellation);
     }
 }

@@ -122,13 +122,13 @@ public sealed class UpdaterServiceTests : IDisposable
     }
 
     [Fact]
-    public async Task Four_topics_are_subscribed_in_bulk_with_a_short_wait_for_items()
+    public async Task Five_topics_are_subscribed_in_bulk_with_a_short_wait_for_items()
     {
         (_, byte[] body) = await _app.SendAsync(HttpMethod.Get, "/dapr/subscribe");
         using JsonDocument subscriptions = JsonDocument.Parse(body);
         var byTopic = subscriptions.RootElement.EnumerateArray().ToDictionary(subscription => subscription.GetProperty("topic").GetString()!);
 
-        Assert.Equal([Topics.Eligibility, Topics.Engagements, Topics.Impressions, Topics.Items], byTopic.Keys.Order(StringComparer.Ordinal));
+        Assert.Equal([Topics.Eligibility, Topics.Engagements, Topics.Impressions, Topics.Items, Topics.Models], byTopic.Keys.Order(StringComparer.Ordinal));
         Assert.All(byTopic.Values, subscription => Assert.True(subscription.GetProperty("bulkSubscribe").GetProperty("enabled").GetBoolean()));
         Assert.InRange(byTopic[Topics.Items].GetProperty("bulkSubscribe").GetProperty("maxAwaitDurationMs").GetInt32(), 0, 20);
     }

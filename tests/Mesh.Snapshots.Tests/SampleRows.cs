@@ -31,7 +31,7 @@ internal static class SampleRows
 
         var embedding = new float[dimensions];
         for (int d = 0; d < dimensions; d++) embedding[d] = (float)(random.NextDouble() - 0.5);
-        var row = new ItemRow { Item = item, Embedding = ByteString.CopyFrom(MemoryMarshal.AsBytes<float>(embedding)), Version = (ulong)random.NextInt64() << 1 };
+        var row = new ItemRow { Item = item, Embedding = ByteString.CopyFrom(MemoryMarshal.AsBytes<float>(embedding)), Version = (ulong)random.NextInt64() << 1, ModelVersion = "hash64-1" };
         if (levels > 0 && random.Next(5) > 0)
         {
             for (int level = 0; level < levels; level++) row.Codes.Add((uint)random.Next(ushort.MaxValue + 1));

@@ -80,6 +80,38 @@ public sealed class SnapshotTests
         Assert.Equal([[1, 2], [3]], state);
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(SnapshotWriter.FileBytesMax)]
+    [InlineData((2 * SnapshotWriter.FileBytesMax) + 1)]
+    public async Task A_user_tower_comes_back_whole_whatever_its_size_and_goes_with_its_version(int bytes)
+    {
+        var graph = new byte[bytes];
+        new Random(9).NextBytes(graph);
+        var content = new SnapshotContent
+        {
+            Manifest = Manifest("v1"), Dimensions = 64, Codebooks = Codebooks(3), Rows = SampleRows.Make(3, seed: 4), Tower = new SnapshotTower(graph, new byte[] { 1, 2, 3 }),
+        };
+
+        SnapshotManifest manifest = await new SnapshotWriter(_blobs).WriteAsync(content, default);
+        SnapshotTower? read = await Reader.ReadTowerAsync(manifest, default);
+
+        Assert.True(graph.AsSpan().SequenceEqual(read!.Graph.Span));
+        Assert.Equal([1, 2, 3], read.Manifest.ToArray());
+        Assert.All(manifest.Files, file => Assert.InRange(file.Bytes, 1, SnapshotWriter.FileBytesMax));
+        string piece = manifest.Files.Last(file => file.Kind == SnapshotNames.UserTower).Name;
+        _blobs.Files[piece][0] ^= 1;
+        Assert.Contains(piece, (await Assert.ThrowsAsync<SnapshotFormatException>(() => Reader.ReadTowerAsync(manifest, default))).Message, StringComparison.Ordinal);
+        await new SnapshotWriter(_blobs).DiscardAsync(0, "v1", default);
+        Assert.Equal([SnapshotNames.Latest(0)], _blobs.Files.Keys);
+    }
+
+    [Fact]
+    public async Task A_snapshot_without_a_tower_says_so()
+    {
+        Assert.Null(await Reader.ReadTowerAsync(await WriteAsync("v1", SampleRows.Make(3, seed: 4)), default));
+    }
+
     [Fact]
     public async Task A_damaged_or_missing_file_is_named_and_never_read()
     {
@@ -171,6 +203,9 @@ public sealed class SnapshotTests
 
         Assert.Contains("item-0", (await Assert.ThrowsAsync<ArgumentException>(() => WriteAsync("v1", [narrow]))).Message, StringComparison.Ordinal);
         Assert.Contains("item-0", (await Assert.ThrowsAsync<ArgumentException>(() => WriteAsync("v1", [uncoded]))).Message, StringComparison.Ordinal);
+        ItemRow other = SampleRows.Make(1, seed: 1)[0];
+        other.ModelVersion = "another";
+        Assert.Contains("'item-0' is of model another", (await Assert.ThrowsAsync<ArgumentException>(() => WriteAsync("v1", [other]))).Message, StringComparison.Ordinal);
     }
 
     private SnapshotReader Reader => new(_blobs);

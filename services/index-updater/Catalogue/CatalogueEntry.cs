@@ -24,6 +24,9 @@ internal sealed record CatalogueEntry
     /// <summary>Semantic ID; null before there are codebooks.</summary>
     public ushort[]? Codes { get; init; }
 
+    /// <summary>That embedding and codes are of; one string shared by all rows of a version. Empty without an item.</summary>
+    public string ModelVersion { get; init; } = "";
+
     public ItemCounters? Counters { get; init; }
 
     /// <summary>Null = eligible everywhere. Never changed after it is here.</summary>
@@ -46,7 +49,7 @@ internal sealed record CatalogueEntry
 
     public ItemRow ToRow()
     {
-        var row = new ItemRow { Item = Item, Embedding = Embedding, Counters = Counters?.ToMessage(), Eligibility = Eligibility, Version = Version };
+        var row = new ItemRow { Item = Item, Embedding = Embedding, Counters = Counters?.ToMessage(), Eligibility = Eligibility, Version = Version, ModelVersion = ModelVersion };
         if (Codes is not null)
         {
             foreach (ushort code in Codes) row.Codes.Add(code);
@@ -75,6 +78,7 @@ internal sealed record CatalogueEntry
         Item = row.Item,
         Embedding = row.Embedding,
         Codes = row.Codes.Count == 0 ? null : [.. row.Codes.Select(code => (ushort)code)],
+        ModelVersion = string.Intern(row.ModelVersion),
         Counters = ItemCounters.Of(row.Counters),
         Eligibility = row.Eligibility,
         Version = row.Version,
@@ -94,6 +98,7 @@ internal sealed record CatalogueEntry
             Item = null,
             Embedding = ByteString.Empty,
             Codes = null,
+            ModelVersion = "",
             Counters = ItemCounters.Of(state.Counters),
             Eligibility = state.EligibilityValue,
         };

@@ -1,14 +1,13 @@
-using System.Runtime.InteropServices;
 using Google.Protobuf;
 using Mesh.Contracts;
 using Mesh.Contracts.Storage;
 using Mesh.IndexUpdater.Encoders;
-using Mesh.Numerics;
+using Mesh.IndexUpdater.Shards;
 
 namespace Mesh.IndexUpdater.Catalogue;
 
 /// <summary>What a turn works with besides the catalogue.</summary>
-internal sealed record TurnSettings(IItemEncoder Encoder, ResidualCodebooks? Codebooks, double HalfLifeMs, int OrphansMax, long NowMs);
+internal sealed record TurnSettings(ItemModel Model, double HalfLifeMs, int OrphansMax, long NowMs);
 
 /// <summary>
 /// One turn of changes, worked out beside the catalogue: it reads through to it and writes into an overlay. Nothing is
@@ -25,6 +24,8 @@ internal sealed class CatalogueTurn(ShardCatalogue catalogue, DedupeWindow windo
     private readonly HashSet<ulong> _newEvents = [];
     private int _touches;
 
+    public ItemModel Model => settings.Model;
+
     /// <summary>Deltas so far, numbered on from the head.</summary>
     public List<IndexDelta> Deltas { get; } = [];
 
@@ -34,17 +35,15 @@ internal sealed class CatalogueTurn(ShardCatalogue catalogue, DedupeWindow windo
     /// <summary>Changes that were known already or came after a later one.</summary>
     public int Ignored { get; private set; }
 
-    public void Upsert(Item item, Stamp stamp)
+    /// <param name="encoded">The item by the turn's model.</param>
+    public void Upsert(Item item, EncodedItem encoded, Stamp stamp)
     {
         CatalogueEntry? before = Find(item.ItemId);
         if (IsOld(before, stamp)) return;
 
-        float[] embedding = settings.Encoder.Encode(item);
-        CatalogueEntry entry = (before ?? new CatalogueEntry { ItemId = item.ItemId }) with
+        CatalogueEntry entry = settings.Model.With(before ?? new CatalogueEntry { ItemId = item.ItemId }, encoded) with
         {
             Item = item,
-            Embedding = ByteString.CopyFrom(MemoryMarshal.AsBytes<float>(embedding)),
-            Codes = CodesOf(embedding),
             ItemStamp = stamp,
             Version = NextSequence,
         };
@@ -65,6 +64,7 @@ internal sealed class CatalogueTurn(ShardCatalogue catalogue, DedupeWindow windo
                 Item = null,
                 Embedding = ByteString.Empty,
                 Codes = null,
+                ModelVersion = "",
                 Counters = null,
                 ItemStamp = stamp,
                 Version = wasLive ? NextSequence : before?.Version ?? 0,
@@ -130,20 +130,18 @@ internal sealed class CatalogueTurn(ShardCatalogue catalogue, DedupeWindow windo
         _countedRows.Clear();
     }
 
-    /// <summary>Gives a row the codes of the codebooks, where they are others, and sends it out whole.</summary>
-    /// <returns>Bytes of the delta; 0 where the row has the right codes, or is gone.</returns>
-    public int Recode(string itemId)
+    /// <summary>The row, where it is there and of another model than the turn's.</summary>
+    public CatalogueEntry? FindStale(string itemId) => Find(itemId) is { IsLive: true } row && row.ModelVersion != settings.Model.Version ? row : null;
+
+    /// <summary>Makes rows of another model rows of the turn's, and sends them out whole.</summary>
+    public void EncodeAgain(IReadOnlyList<CatalogueEntry> rows)
     {
-        if (Find(itemId) is not { IsLive: true } row) return 0;
-
-        ushort[]? codes = CodesOf(MemoryMarshal.Cast<byte, float>(row.Embedding.Span));
-        if (codes.AsSpan().SequenceEqual(row.Codes)) return 0;
-
-        CatalogueEntry entry = row with { Codes = codes, Version = NextSequence };
-        var delta = new IndexDelta { EventTimeMs = entry.ItemStamp?.TimeMs ?? 0, Upserted = entry.ToRow() };
-        Put(entry, withState: false);
-        Emit(delta);
-        return delta.CalculateSize();
+        foreach (CatalogueEntry row in settings.Model.Encode(rows))
+        {
+            CatalogueEntry entry = row with { Version = NextSequence };
+            Put(entry, withState: false);
+            Emit(new IndexDelta { EventTimeMs = entry.ItemStamp?.TimeMs ?? 0, Upserted = entry.ToRow() });
+        }
     }
 
     public void Announce(SnapshotNotice notice) => Emit(new IndexDelta { EventTimeMs = settings.NowMs, Snapshot = notice });
@@ -187,15 +185,6 @@ internal sealed class CatalogueTurn(ShardCatalogue catalogue, DedupeWindow windo
 
         Ignored++;
         return true;
-    }
-
-    private ushort[]? CodesOf(ReadOnlySpan<float> embedding)
-    {
-        if (settings.Codebooks is not { } codebooks) return null;
-
-        var codes = new ushort[codebooks.Levels];
-        codebooks.Encode(embedding, codes);
-        return codes;
     }
 
     private void Put(CatalogueEntry entry, bool withState)

@@ -1,5 +1,8 @@
+using System.Runtime.InteropServices;
+using Google.Protobuf;
 using Mesh.Contracts;
 using Mesh.Numerics;
+using Mesh.Snapshots;
 
 namespace Mesh.IndexUpdater.Encoders;
 
@@ -10,7 +13,10 @@ namespace Mesh.IndexUpdater.Encoders;
 /// </summary>
 internal sealed class HashingItemEncoder : IItemEncoder
 {
-    // Any change to what follows makes other vectors: it needs another ModelVersion.
+    /// <summary>Where no model is configured.</summary>
+    public const string Version = "hash64-1";
+
+    // Any change to what follows makes other vectors: it needs another version.
     private const int FeatureBits = 22;
     private const ulong ProjectionSeed = 0x6D657368_00000001;
     private const int TokensMax = 1_000;
@@ -22,10 +28,18 @@ internal sealed class HashingItemEncoder : IItemEncoder
     private readonly FeatureHasher _hasher = new(FeatureBits);
     private readonly RandomProjection _projection = new(64, ProjectionSeed);
 
-    public string ModelVersion => "hash64-1";
+    public string ModelVersion => Version;
 
     public int Dimensions => _projection.Dimensions;
 
+    public ResidualCodebooks? Codebooks => null;
+
+    public SnapshotTower? Tower => null;
+
+    public EncodedItem[] Encode(IReadOnlyList<Item> items) =>
+        [.. items.Select(item => new EncodedItem(ByteString.CopyFrom(MemoryMarshal.AsBytes<float>(Encode(item))), null))];
+
+    /// <summary>[Dimensions], L2 norm 1.</summary>
     public float[] Encode(Item item)
     {
         var vector = new float[Dimensions];

@@ -1,8 +1,16 @@
+using Google.Protobuf;
 using Mesh.Contracts;
+using Mesh.Numerics;
+using Mesh.Snapshots;
 
 namespace Mesh.IndexUpdater.Encoders;
 
-/// <summary>Turns an item into the vector that it is found by. Pure: the same item gives the same vector in every process.</summary>
+/// <summary>What an item is found by.</summary>
+/// <param name="Vector">Dimensions x float32, L2 norm 1.</param>
+/// <param name="Codes">Semantic ID; null where the encoder has no codebooks of its own.</param>
+internal readonly record struct EncodedItem(ByteString Vector, ushort[]? Codes);
+
+/// <summary>Turns items into what they are found by. Pure: the same item gives the same vector in every process, alone or among others.</summary>
 internal interface IItemEncoder
 {
     /// <summary>Names the function, such as <c>hash64-1</c>. Vectors of two versions are never compared.</summary>
@@ -10,6 +18,12 @@ internal interface IItemEncoder
 
     int Dimensions { get; }
 
-    /// <summary>[Dimensions], L2 norm 1.</summary>
-    float[] Encode(Item item);
+    /// <summary>Books that its codes come from; null where they are fitted to the catalogue here.</summary>
+    ResidualCodebooks? Codebooks { get; }
+
+    /// <summary>What makes query vectors for its item vectors; null where there is none.</summary>
+    SnapshotTower? Tower { get; }
+
+    /// <summary>As many as items, in their order.</summary>
+    EncodedItem[] Encode(IReadOnlyList<Item> items);
 }

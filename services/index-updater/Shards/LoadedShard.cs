@@ -1,5 +1,4 @@
 using Mesh.IndexUpdater.Catalogue;
-using Mesh.Numerics;
 
 namespace Mesh.IndexUpdater.Shards;
 
@@ -10,14 +9,15 @@ internal sealed class LoadedShard
 
     public required DedupeWindow Window { get; init; }
 
-    /// <summary>Null before the first fit.</summary>
-    public ResidualCodebooks? Codebooks { get; set; }
-
-    public required string ModelVersion { get; set; }
+    /// <summary>The live one: every item that comes is encoded by it.</summary>
+    public required ItemModel Model { get; set; }
 
     /// <summary>Size of the catalogue when the codebooks were fitted.</summary>
     public long ItemsAtFit { get; set; }
 
-    /// <summary>Rows whose codes are not those of the codebooks: sent out again with the right ones, a few per turn.</summary>
-    public Queue<string> StaleCodes { get; init; } = new();
+    /// <summary>Rows of another model than the live one, or which replicas of the live one were not sent: sent out again, a few per turn.</summary>
+    public Queue<string> StaleRows { get; init; } = new();
+
+    /// <summary>Loading changed the model: replicas hold rows of another one until a snapshot comes.</summary>
+    public bool NeedsSnapshot { get; set; }
 }

@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-using Google.Protobuf;
 using Mesh.Contracts;
 using Mesh.Contracts.Storage;
 using Mesh.IndexUpdater.Catalogue;
@@ -14,7 +12,7 @@ namespace Mesh.IndexUpdater.Shards;
 /// Loads a shard: the newest readable snapshot, then every batch of the log after it. A damaged snapshot is passed over for
 /// the one before: the log reaches back to that one.
 /// </summary>
-internal sealed class ShardLoader(uint shard, IShardState state, SnapshotReader snapshots, IItemEncoder encoder, ILogger logger)
+internal sealed class ShardLoader(uint shard, IShardState state, SnapshotReader snapshots, IItemModels models, ILogger logger)
 {
     private readonly LogKeys _keys = new(shard);
 
@@ -24,11 +22,18 @@ internal sealed class ShardLoader(uint shard, IShardState state, SnapshotReader 
         await log.OpenAsync(cancellation);
         if (!log.Exists) await AdoptLoneSnapshotAsync(log, cancellation);
 
-        (LoadedShard loaded, ulong nextBatch, string version) = await LoadSnapshotAsync(log.Head, cancellation);
-        await foreach (IndexLogBatch batch in log.ReadAsync(nextBatch, cancellation)) loaded.Catalogue.Replay(batch);
-        if (log.Head.ModelVersion.Length > 0 && ModelVersions.EncoderOf(loaded.ModelVersion) != encoder.ModelVersion) EncodeAgain(loaded, version);
-        FindStaleCodes(loaded);
-        Log.ShardLoaded(logger, shard, loaded.Catalogue.Items, log.Head.Sequence, version, log.Head.NextBatch - nextBatch);
+        StoredSnapshot snapshot = await LoadSnapshotAsync(log.Head, cancellation);
+        await foreach (IndexLogBatch batch in log.ReadAsync(snapshot.NextBatch, cancellation)) snapshot.Catalogue.Replay(batch);
+        var loaded = new LoadedShard
+        {
+            Catalogue = snapshot.Catalogue,
+            Window = await LoadWindowAsync(log.Head, cancellation),
+            Model = FindModel(log.Head, snapshot),
+            ItemsAtFit = snapshot.ItemsAtFit,
+        };
+        loaded.NeedsSnapshot = log.Head.ModelVersion.Length > 0 && log.Head.ModelVersion != loaded.Model.Version;
+        TakeInOtherModels(loaded, snapshot);
+        Log.ShardLoaded(logger, shard, loaded.Catalogue.Items, log.Head.Sequence, snapshot.Version, log.Head.NextBatch - snapshot.NextBatch, loaded.Model.Version);
         return loaded;
     }
 
@@ -53,14 +58,13 @@ internal sealed class ShardLoader(uint shard, IShardState state, SnapshotReader 
             cancellation);
     }
 
-    private async Task<(LoadedShard Loaded, ulong NextBatch, string Version)> LoadSnapshotAsync(IndexLogHead head, CancellationToken cancellation)
+    private async Task<StoredSnapshot> LoadSnapshotAsync(IndexLogHead head, CancellationToken cancellation)
     {
-        DedupeWindow window = await LoadWindowAsync(head, cancellation);
         foreach (SnapshotRef candidate in head.Snapshots.Where(candidate => candidate.NextBatch >= head.FirstBatch))
         {
             try
             {
-                return (await ReadSnapshotAsync(candidate, window, cancellation), candidate.NextBatch, candidate.Version);
+                return await ReadSnapshotAsync(candidate, cancellation);
             }
             catch (SnapshotFormatException exception)
             {
@@ -75,49 +79,74 @@ internal sealed class ShardLoader(uint shard, IShardState state, SnapshotReader 
                 + $"and its log begins after sequence {head.TrimmedThrough}. Restore the snapshots binding, or delete the shard's state and import the items again.");
         }
 
-        return (Empty(window), 0, "");
+        return new StoredSnapshot("", "", 0, new ShardCatalogue(), null, 0);
     }
 
-    private LoadedShard Empty(DedupeWindow window) => new() { Catalogue = new ShardCatalogue(), Window = window, ModelVersion = encoder.ModelVersion };
-
-    private async Task<LoadedShard> ReadSnapshotAsync(SnapshotRef candidate, DedupeWindow window, CancellationToken cancellation)
+    private async Task<StoredSnapshot> ReadSnapshotAsync(SnapshotRef candidate, CancellationToken cancellation)
     {
         SnapshotManifest manifest = await snapshots.ReadManifestAsync(shard, candidate.Version, cancellation);
-        LoadedShard loaded = Empty(window);
+        var catalogue = new ShardCatalogue();
+        long itemsAtFit = 0;
         await foreach (SnapshotRows rows in snapshots.ReadRowsAsync(manifest, cancellation))
         {
             for (int i = 0; i < rows.Count; i++)
             {
                 ItemRow row = rows.ToItemRow(i);
-                loaded.Catalogue.Set(new CatalogueEntry { ItemId = row.Item.ItemId }.WithRow(row));
+                catalogue.Set(new CatalogueEntry { ItemId = row.Item.ItemId }.WithRow(row));
             }
         }
 
         await foreach (byte[] bytes in snapshots.ReadStateAsync(manifest, cancellation))
         {
             IndexSnapshotState part = IndexSnapshotState.Parser.ParseFrom(bytes);
-            loaded.ItemsAtFit = part.ItemsAtFit;
-            foreach (RowState row in part.Rows) loaded.Catalogue.Replay(row);
+            itemsAtFit = part.ItemsAtFit;
+            foreach (RowState row in part.Rows) catalogue.Replay(row);
         }
 
-        loaded.Codebooks = await snapshots.ReadCodebooksAsync(manifest, cancellation);
-        loaded.ModelVersion = manifest.ModelVersion;
-        return loaded;
+        ResidualCodebooks? codebooks = await snapshots.ReadCodebooksAsync(manifest, cancellation);
+        return new StoredSnapshot(candidate.Version, manifest.ModelVersion, candidate.NextBatch, catalogue, codebooks, itemsAtFit);
     }
 
-    // Vectors of two encoders cannot be compared. Codebooks of the old one are left behind: the next snapshot fits new ones.
-    private void EncodeAgain(LoadedShard loaded, string version)
+    // The head says which model is live. Fitted codebooks lie in the snapshots alone: where the newest is damaged, those of the
+    // one before are live again.
+    private ItemModel FindModel(IndexLogHead head, StoredSnapshot snapshot)
     {
-        CatalogueEntry[] rows = [.. loaded.Catalogue.Entries.Where(entry => entry.IsLive)];
-        Log.EncoderChanged(logger, version, loaded.ModelVersion, rows.Length, encoder.ModelVersion);
-        foreach (CatalogueEntry row in rows)
+        string version = head.ModelVersion.Length > 0 ? head.ModelVersion : snapshot.ModelVersion;
+        IItemEncoder encoder = version.Length == 0 ? models.Default : Open(ItemModel.EncoderOf(version), head.ChosenModel);
+        return new ItemModel(encoder, ItemModel.EncoderOf(snapshot.ModelVersion) == encoder.ModelVersion ? snapshot.Codebooks : null);
+    }
+
+    private IItemEncoder Open(string version, ModelChoice? chosen)
+    {
+        if (models.Default.ModelVersion == version) return models.Default;
+        try
         {
-            ByteString embedding = ByteString.CopyFrom(MemoryMarshal.AsBytes<float>(encoder.Encode(row.Item!)));
-            loaded.Catalogue.Set(row with { Embedding = embedding, Codes = null });
+            return models.Open(version, chosen?.Version == version ? chosen.Path : "");
+        }
+        catch (ModelRefusedException exception)
+        {
+            // Items that come cannot wait for ever: the catalogue goes over to the model of the configuration at once.
+            Log.LiveModelLost(logger, shard, version, models.Default.ModelVersion, exception);
+            return models.Default;
+        }
+    }
+
+    // After a snapshot of the live model the log may hold rows of the one before: they came while the snapshot was made, and a crash
+    // kept them from being sent out again. Where the snapshot itself is of another model every row is encoded here and now, and
+    // the next snapshot brings them to the replicas.
+    private void TakeInOtherModels(LoadedShard loaded, StoredSnapshot snapshot)
+    {
+        CatalogueEntry[] others = [.. loaded.Catalogue.Entries.Where(entry => entry.IsLive && entry.ModelVersion != loaded.Model.Version)];
+        if (others.Length == 0) return;
+        if (snapshot.ModelVersion == loaded.Model.Version)
+        {
+            foreach (CatalogueEntry row in others) loaded.StaleRows.Enqueue(row.ItemId);
+            return;
         }
 
-        loaded.Codebooks = null;
-        loaded.ModelVersion = encoder.ModelVersion;
+        Log.EncoderChanged(logger, snapshot.Version, snapshot.ModelVersion, others.Length, loaded.Model.Version);
+        foreach (CatalogueEntry row in loaded.Model.Encode(others)) loaded.Catalogue.Set(row);
+        loaded.NeedsSnapshot = true;
     }
 
     private async Task<DedupeWindow> LoadWindowAsync(IndexLogHead head, CancellationToken cancellation)
@@ -127,17 +156,7 @@ internal sealed class ShardLoader(uint shard, IShardState state, SnapshotReader 
         return DedupeWindow.Load(head.EventsSeen, pages.ToDictionary(page => numbers[page.Key], page => EventHashes.Parser.ParseFrom(page.Value)));
     }
 
-    // Rows that arrived while new codebooks were fitted are sent out again with their codes after the snapshot. A crash in
-    // the middle of that shows here, as codes that the codebooks do not give.
-    private static void FindStaleCodes(LoadedShard loaded)
-    {
-        if (loaded.Codebooks is not { } codebooks) return;
-
-        var codes = new ushort[codebooks.Levels];
-        foreach (CatalogueEntry row in loaded.Catalogue.Entries.Where(entry => entry.IsLive))
-        {
-            codebooks.Encode(MemoryMarshal.Cast<byte, float>(row.Embedding.Span), codes);
-            if (row.Codes is null || !row.Codes.AsSpan().SequenceEqual(codes)) loaded.StaleCodes.Enqueue(row.ItemId);
-        }
-    }
+    /// <summary>A snapshot as it lies in the binding; <c>Catalogue</c> takes the log after it.</summary>
+    private sealed record StoredSnapshot(
+        string Version, string ModelVersion, ulong NextBatch, ShardCatalogue Catalogue, ResidualCodebooks? Codebooks, long ItemsAtFit);
 }

@@ -47,7 +47,8 @@ internal sealed partial class ShardWriter
         {
             LoadedShard loaded = await EnsureLoadedAsync(cancellation);
             SnapshotRef? last = _log.Head.Snapshots.FirstOrDefault();
-            bool changed = last is null ? loaded.Catalogue.Items > 0 : _log.Head.NextBatch > last.IdleBatch;
+            await ResumeSwitchAsync(loaded, cancellation);
+            bool changed = loaded.NeedsSnapshot || (last is null ? loaded.Catalogue.Items > 0 : _log.Head.NextBatch > last.IdleBatch);
             if (changed) await BeginAsync(refit: false, cancellation);
         }
         finally
@@ -59,7 +60,7 @@ internal sealed partial class ShardWriter
     /// <summary>Ends when no snapshot is being made.</summary>
     public Task SnapshotsDoneAsync() => _making;
 
-    private async Task<string> BeginAsync(bool refit, CancellationToken cancellation)
+    private async Task<string> BeginAsync(bool refit, CancellationToken cancellation, ModelSwitch? change = null)
     {
         LoadedShard loaded = await EnsureLoadedAsync(cancellation);
         if (!_making.IsCompleted) return _makingVersion;
@@ -70,11 +71,13 @@ internal sealed partial class ShardWriter
         await StoreAsync(loaded, NewTurn(loaded, NowMs), head => head.SnapshotAttempt = version, NowMs, cancellation);
         int items = loaded.Catalogue.Items;
         bool outgrown = _with.Options.RefitGrowth > 0 && items >= loaded.ItemsAtFit * _with.Options.RefitGrowth;
+        ItemModel model = change?.Model ?? loaded.Model;
         var capture = new ShardCapture(
-            version, _log.Head.Sequence, _log.Head.NextBatch, [.. loaded.Catalogue.Entries], loaded.Codebooks, loaded.ModelVersion, loaded.ItemsAtFit,
-            Fit: items > 0 && (refit || loaded.Codebooks is null || outgrown));
+            version, _log.Head.Sequence, _log.Head.NextBatch, [.. loaded.Catalogue.Entries], loaded.Model, change, loaded.ItemsAtFit,
+            Fit: items > 0 && model.FitsCodebooks && (refit || model.Codebooks is null || outgrown));
+        CancellationToken stopping = change is null ? _stopping.Token : cancellation;
         _makingVersion = version;
-        _making = Task.Run(() => MakeAsync(capture, abandoned, _stopping.Token), CancellationToken.None);
+        _making = Task.Run(() => MakeAsync(capture, abandoned, stopping), CancellationToken.None);
         return version;
     }
 
@@ -117,19 +120,20 @@ internal sealed partial class ShardWriter
             turn.Forget(old.ItemId);
         }
 
-        (string model, long itemsAtFit) = (loaded.ModelVersion, loaded.ItemsAtFit);
-        (loaded.ModelVersion, loaded.ItemsAtFit) = (made.Manifest.ModelVersion, made.ItemsAtFit);
+        (ItemModel model, long itemsAtFit) = (loaded.Model, loaded.ItemsAtFit);
+        (loaded.Model, loaded.ItemsAtFit) = (made.Model, made.ItemsAtFit);
         try
         {
             await StoreAsync(loaded, turn, head => Rename(head, capture, quiet), NowMs, cancellation);
         }
         catch
         {
-            (loaded.ModelVersion, loaded.ItemsAtFit) = (model, itemsAtFit);
+            (loaded.Model, loaded.ItemsAtFit) = (model, itemsAtFit);
             throw;
         }
 
-        UseCodebooks(loaded, made);
+        loaded.NeedsSnapshot = false;
+        if (model.Version != made.Model.Version) TakeOver(loaded, made);
         await _log.PublishAsync(cancellation);
     }
 
@@ -152,27 +156,31 @@ internal sealed partial class ShardWriter
         head.FirstBatch = Math.Max(head.FirstBatch, head.Snapshots[1].NextBatch);
     }
 
-    // Rows that are as they were captured have their codes in the snapshot, and a replica that loads it has them too. Rows
-    // whose item came or changed since must be sent out again.
-    private static void UseCodebooks(LoadedShard loaded, MadeSnapshot made)
+    // Rows that are as they were captured are rows of the new model in the snapshot, and a replica that loads it has them too.
+    // Rows whose item came or changed since must be sent out again.
+    private static void TakeOver(LoadedShard loaded, MadeSnapshot made)
     {
-        if (made.Fitted.Count == 0) return;
-
-        loaded.Codebooks = made.Codebooks;
+        loaded.StaleRows.Clear();
         foreach (CatalogueEntry row in loaded.Catalogue.Entries.Where(entry => entry.IsLive).ToList())
         {
-            if (made.Fitted.TryGetValue(row.ItemId, out var fitted) && NotSentSince(fitted.Entry, row)) loaded.Catalogue.Set(row with { Codes = fitted.Codes });
-            else loaded.StaleCodes.Enqueue(row.ItemId);
+            if (made.Encoded.TryGetValue(row.ItemId, out var encoded) && NotSentSince(encoded.Captured, row))
+            {
+                loaded.Catalogue.Set(row with { Embedding = encoded.Row.Embedding, Codes = encoded.Row.Codes, ModelVersion = encoded.Row.ModelVersion });
+            }
+            else
+            {
+                loaded.StaleRows.Enqueue(row.ItemId);
+            }
         }
     }
 
-    // Deltas with a whole row change the stamp (another item) or the codes (sent again); others carry no codes.
+    // Deltas with a whole row change the stamp (another item) or the model (sent again); others leave both.
     private static bool NotSentSince(CatalogueEntry captured, CatalogueEntry now) =>
-        captured.ItemStamp == now.ItemStamp && captured.Embedding.Equals(now.Embedding) && captured.Codes.AsSpan().SequenceEqual(now.Codes);
+        captured.ItemStamp == now.ItemStamp && captured.ModelVersion == now.ModelVersion;
 
     private async Task SendStaleAsync(CancellationToken cancellation)
     {
-        while (_loaded is { StaleCodes.Count: > 0 }) await OpenAsync(cancellation);
+        while (_loaded is { StaleRows.Count: > 0 }) await OpenAsync(cancellation);
     }
 
     private async Task MarkFailedAsync(string version, CancellationToken cancellation)
@@ -210,6 +218,7 @@ internal sealed partial class ShardWriter
     private async Task StopSnapshotAsync()
     {
         await _stopping.CancelAsync();
+        await StopSwitchAsync();
         await _making.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         _stopping.Dispose();
     }

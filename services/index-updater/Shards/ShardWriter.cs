@@ -11,7 +11,7 @@ namespace Mesh.IndexUpdater.Shards;
 
 /// <summary>What a shard works with.</summary>
 internal sealed record ShardDependencies(
-    IShardState State, IDeltaPublisher Publisher, ISnapshotBlobs Blobs, IItemEncoder Encoder, IndexUpdaterOptions Options, TimeProvider Clock,
+    IShardState State, IDeltaPublisher Publisher, ISnapshotBlobs Blobs, IItemModels Models, IndexUpdaterOptions Options, TimeProvider Clock,
     IndexUpdaterMetrics Metrics, ILogger Logger);
 
 /// <summary>
@@ -22,10 +22,10 @@ internal sealed record ShardDependencies(
 /// </summary>
 internal sealed partial class ShardWriter : IAsyncDisposable
 {
-    // Rows sent out again with new codes in one turn: 500 short ones are about 150 KB, and long ones stop at one batch. They
+    // Rows sent out again as rows of the live model in one turn: 500 short ones are about 150 KB, and long ones stop at one batch. They
     // share a transaction with what the turn itself brings, and one that the sidecar refused would be refused for ever.
-    private const int RecodesPerTurn = 500;
-    private const int RecodeBytesMax = BatchPacker.BatchBytesMax;
+    private const int StaleRowsPerTurn = 500;
+    private const int StaleBytesPerTurn = BatchPacker.BatchBytesMax;
 
     private readonly uint _shard;
     private readonly ShardDependencies _with;
@@ -36,6 +36,9 @@ internal sealed partial class ShardWriter : IAsyncDisposable
     // Turns of the actor and of the snapshot that runs beside them.
     private readonly SemaphoreSlim _turn = new(1, 1);
 
+    // Of the last turn; read beside the turns.
+    private volatile ItemModel? _liveModel;
+
     // Only touched within a turn. Null before the first turn, and after one whose outcome is unknown.
     private LoadedShard? _loaded;
 
@@ -45,24 +48,33 @@ internal sealed partial class ShardWriter : IAsyncDisposable
         _with = with;
         _keys = new LogKeys(shard);
         _log = new DeltaLog(with.State, with.Publisher, _keys);
-        _loader = new ShardLoader(shard, with.State, new SnapshotReader(with.Blobs), with.Encoder, with.Logger);
-        _maker = new SnapshotMaker(shard, new SnapshotWriter(with.Blobs), with.Encoder, with.Options, with.Clock, with.Logger);
+        _loader = new ShardLoader(shard, with.State, new SnapshotReader(with.Blobs), with.Models, with.Logger);
+        _maker = new SnapshotMaker(shard, new SnapshotWriter(with.Blobs), with.Options, with.Clock, with.Logger);
     }
 
     /// <summary>Loads the shard and publishes what an earlier writer stored and could not publish.</summary>
     public Task OpenAsync(CancellationToken cancellation) => TurnAsync(static _ => { }, cancellation);
 
-    public Task AppendItemsAsync(ItemChanges changes, CancellationToken cancellation) => TurnAsync(
-        turn =>
-        {
-            foreach (ItemChange change in changes.Changes)
+    public Task AppendItemsAsync(ItemChanges changes, CancellationToken cancellation)
+    {
+        Item[] items = [.. changes.Changes.Where(change => change.ChangeCase == ItemChange.ChangeOneofCase.Upserted).Select(change => change.Upserted)];
+        // Beside the turns, all in one batch. A model that goes live before this turn comes makes it encode them again.
+        ItemModel? ahead = _liveModel;
+        EncodedItem[] encoded = ahead?.Encode(items) ?? [];
+        return TurnAsync(
+            turn =>
             {
-                Stamp stamp = Stamp.Of(change.TimeMs, change.EventId);
-                if (change.ChangeCase == ItemChange.ChangeOneofCase.Upserted) turn.Upsert(change.Upserted, stamp);
-                else turn.Delete(change.DeletedItemId, stamp);
-            }
-        },
-        cancellation);
+                if (turn.Model != ahead) encoded = turn.Model.Encode(items);
+                int next = 0;
+                foreach (ItemChange change in changes.Changes)
+                {
+                    Stamp stamp = Stamp.Of(change.TimeMs, change.EventId);
+                    if (change.ChangeCase == ItemChange.ChangeOneofCase.Upserted) turn.Upsert(change.Upserted, encoded[next++], stamp);
+                    else turn.Delete(change.DeletedItemId, stamp);
+                }
+            },
+            cancellation);
+    }
 
     public Task AppendEligibilityAsync(EligibilityChanges changes, CancellationToken cancellation) => TurnAsync(
         turn =>
@@ -135,8 +147,9 @@ internal sealed partial class ShardWriter : IAsyncDisposable
 
         long nowMs = _with.Clock.GetUtcNow().ToUnixTimeMilliseconds();
         CatalogueTurn turn = NewTurn(loaded, nowMs);
+        _liveModel = loaded.Model;
         work(turn);
-        Recode(loaded, turn);
+        SendStale(loaded, turn);
         await StoreAsync(loaded, turn, null, nowMs, cancellation);
         await _log.PublishAsync(cancellation);
         _with.Metrics.Appended(turn.Deltas, turn.Ignored, Stopwatch.GetElapsedTime(started), nowMs);
@@ -158,7 +171,7 @@ internal sealed partial class ShardWriter : IAsyncDisposable
                 {
                     head.EventsSeen += (ulong)turn.NewEvents.Count;
                     head.Items = items;
-                    head.ModelVersion = loaded.ModelVersion;
+                    head.ModelVersion = loaded.Model.Version;
                     head.ItemsAtFit = loaded.ItemsAtFit;
                     if (turn.Deltas.Find(delta => delta.EventTimeMs > 0) is { } delta) head.LastEventLagMs = Math.Max(0, nowMs - delta.EventTimeMs);
                     change?.Invoke(head);
@@ -181,12 +194,17 @@ internal sealed partial class ShardWriter : IAsyncDisposable
         loaded.Catalogue,
         loaded.Window,
         _log.Head.Sequence,
-        new TurnSettings(_with.Encoder, loaded.Codebooks, _with.Options.HalfLifeMs, _with.Options.OrphansMax, nowMs));
+        new TurnSettings(loaded.Model, _with.Options.HalfLifeMs, _with.Options.OrphansMax, nowMs));
 
-    // A few rows whose codes are not those of the codebooks ride along with every turn.
-    private static void Recode(LoadedShard loaded, CatalogueTurn turn)
+    // A few rows that are not of the live model ride along with every turn.
+    private static void SendStale(LoadedShard loaded, CatalogueTurn turn)
     {
-        int bytes = 0;
-        for (int i = 0; i < RecodesPerTurn && bytes < RecodeBytesMax && loaded.StaleCodes.TryDequeue(out string? itemId); i++) bytes += turn.Recode(itemId);
+        var rows = new Dictionary<string, CatalogueEntry>(StringComparer.Ordinal);
+        for (int bytes = 0; rows.Count < StaleRowsPerTurn && bytes < StaleBytesPerTurn && loaded.StaleRows.TryDequeue(out string? itemId);)
+        {
+            if (turn.FindStale(itemId) is { } row && rows.TryAdd(itemId, row)) bytes += row.ToRow().CalculateSize();
+        }
+
+        turn.EncodeAgain([.. rows.Values]);
     }
 }

@@ -7,8 +7,8 @@ namespace Mesh.IndexUpdater.Shards;
 
 /// <summary>Makes the writer of a shard when its actor is activated.</summary>
 internal sealed class ShardWriterFactory(
-    IShardState state, IDeltaPublisher publisher, ISnapshotBlobs blobs, IItemEncoder encoder, IOptions<IndexUpdaterOptions> options, TimeProvider clock,
+    IShardState state, IDeltaPublisher publisher, ISnapshotBlobs blobs, IItemModels models, IOptions<IndexUpdaterOptions> options, TimeProvider clock,
     IndexUpdaterMetrics metrics, ILogger<ShardWriter> logger)
 {
-    public ShardWriter Create(uint shard) => new(shard, new ShardDependencies(state, publisher, blobs, encoder, options.Value, clock, metrics, logger));
+    public ShardWriter Create(uint shard) => new(shard, new ShardDependencies(state, publisher, blobs, models, options.Value, clock, metrics, logger));
 }

@@ -3,7 +3,6 @@ using Google.Protobuf;
 using Mesh.Contracts;
 using Mesh.Contracts.Storage;
 using Mesh.IndexUpdater.Catalogue;
-using Mesh.IndexUpdater.Encoders;
 using Mesh.Numerics;
 using Mesh.Snapshots;
 
@@ -11,15 +10,16 @@ namespace Mesh.IndexUpdater.Shards;
 
 /// <summary>The shard as it was at one moment. Entries are immutable, so taking it is a copy of references.</summary>
 internal sealed record ShardCapture(
-    string Version, ulong Sequence, ulong NextBatch, IReadOnlyList<CatalogueEntry> Entries, ResidualCodebooks? Codebooks, string ModelVersion, long ItemsAtFit, bool Fit);
+    string Version, ulong Sequence, ulong NextBatch, IReadOnlyList<CatalogueEntry> Entries, ItemModel Model, ModelSwitch? Change, long ItemsAtFit, bool Fit);
 
 /// <summary>What became of a capture.</summary>
-/// <param name="Fitted">Entries as captured, with the codes of the new codebooks; empty where the old ones were kept.</param>
+/// <param name="Model">Of the snapshot.</param>
+/// <param name="Encoded">Rows as captured, and as rows of the new model; empty where the model stays.</param>
 internal sealed record MadeSnapshot(
-    SnapshotManifest Manifest, ResidualCodebooks? Codebooks, long ItemsAtFit, IReadOnlyDictionary<string, (CatalogueEntry Entry, ushort[] Codes)> Fitted);
+    SnapshotManifest Manifest, ItemModel Model, long ItemsAtFit, IReadOnlyDictionary<string, (CatalogueEntry Captured, CatalogueEntry Row)> Encoded);
 
 /// <summary>Turns a capture into the files of a snapshot, beside the shard's turns: events are taken in while it works.</summary>
-internal sealed class SnapshotMaker(uint shard, SnapshotWriter writer, IItemEncoder encoder, IndexUpdaterOptions options, TimeProvider clock, ILogger logger)
+internal sealed class SnapshotMaker(uint shard, SnapshotWriter writer, IndexUpdaterOptions options, TimeProvider clock, ILogger logger)
 {
     private const int FitSeed = 20_251;
 
@@ -28,20 +28,20 @@ internal sealed class SnapshotMaker(uint shard, SnapshotWriter writer, IItemEnco
 
     public async Task<MadeSnapshot> MakeAsync(ShardCapture capture, CancellationToken cancellation)
     {
-        CatalogueEntry[] rows = [.. capture.Entries.Where(entry => entry.IsLive).OrderBy(entry => entry.ItemId, StringComparer.Ordinal)];
-        (ResidualCodebooks? codebooks, string model, long itemsAtFit) = (capture.Codebooks, capture.ModelVersion, capture.ItemsAtFit);
-        var fitted = new Dictionary<string, (CatalogueEntry, ushort[])>(StringComparer.Ordinal);
+        CatalogueEntry[] captured = [.. capture.Entries.Where(entry => entry.IsLive).OrderBy(entry => entry.ItemId, StringComparer.Ordinal)];
+        (ItemModel model, long itemsAtFit) = (capture.Change?.Model ?? capture.Model, capture.ItemsAtFit);
+        CatalogueEntry[] rows = capture.Change?.Take(captured, cancellation) ?? captured;
         if (capture.Fit && rows.Length > 0)
         {
-            codebooks = Fit(rows, cancellation);
-            (model, itemsAtFit) = (ModelVersions.Of(encoder.ModelVersion, codebooks), rows.Length);
-            for (int i = 0; i < rows.Length; i++)
-            {
-                var codes = new ushort[codebooks.Levels];
-                codebooks.Encode(Vector(rows[i]), codes);
-                fitted.Add(rows[i].ItemId, (rows[i], codes));
-                rows[i] = rows[i] with { Codes = codes };
-            }
+            (model, itemsAtFit) = (new ItemModel(model.Encoder, Fit(rows, model.Encoder.Dimensions, cancellation)), rows.Length);
+        }
+
+        // Rows that wait to be sent out again are of the model before even where it stays: no snapshot mixes two.
+        if (rows.Any(row => row.ModelVersion != model.Version)) rows = model.Encode(rows);
+        var encoded = new Dictionary<string, (CatalogueEntry, CatalogueEntry)>(StringComparer.Ordinal);
+        if (model.Version != capture.Model.Version)
+        {
+            for (int i = 0; i < rows.Length; i++) encoded.Add(rows[i].ItemId, (captured[i], rows[i]));
         }
 
         SnapshotManifest manifest = await writer.WriteAsync(
@@ -53,20 +53,21 @@ internal sealed class SnapshotMaker(uint shard, SnapshotWriter writer, IItemEnco
                     Shard = shard,
                     Sequence = capture.Sequence,
                     CreatedAtMs = clock.GetUtcNow().ToUnixTimeMilliseconds(),
-                    ModelVersion = model,
+                    ModelVersion = model.Version,
                     CounterHalfLifeHours = options.CounterHalfLifeHours,
                 },
-                Dimensions = encoder.Dimensions,
-                Codebooks = codebooks,
-                CodebooksMetadata = new Dictionary<string, string> { ["encoder"] = encoder.ModelVersion, ["model_version"] = model },
+                Dimensions = model.Encoder.Dimensions,
+                Codebooks = model.Codebooks,
+                CodebooksMetadata = new Dictionary<string, string> { ["encoder"] = model.Encoder.ModelVersion, ["model_version"] = model.Version },
+                Tower = model.Encoder.Tower,
                 Rows = rows.Select(row => row.ToRow()),
                 State = StateParts(capture, itemsAtFit),
             },
             cancellation);
-        return new MadeSnapshot(manifest, codebooks, itemsAtFit, fitted);
+        return new MadeSnapshot(manifest, model, itemsAtFit, encoded);
     }
 
-    private ResidualCodebooks Fit(CatalogueEntry[] rows, CancellationToken cancellation)
+    private ResidualCodebooks Fit(CatalogueEntry[] rows, int dimensions, CancellationToken cancellation)
     {
         CatalogueEntry[] sample = rows;
         if (rows.Length > options.FitRowsMax)
@@ -76,10 +77,10 @@ internal sealed class SnapshotMaker(uint shard, SnapshotWriter writer, IItemEnco
             sample = sample[..options.FitRowsMax];
         }
 
-        var vectors = new float[sample.Length * encoder.Dimensions];
-        for (int i = 0; i < sample.Length; i++) Vector(sample[i]).CopyTo(vectors.AsSpan(i * encoder.Dimensions));
+        var vectors = new float[sample.Length * dimensions];
+        for (int i = 0; i < sample.Length; i++) MemoryMarshal.Cast<byte, float>(sample[i].Embedding.Span).CopyTo(vectors.AsSpan(i * dimensions));
         var settings = new ResidualKMeansSettings(options.CodeLevels, options.CodesPerLevel, Seed: FitSeed);
-        ResidualKMeansFit fit = ResidualKMeans.Fit(vectors, encoder.Dimensions, settings, cancellation);
+        ResidualKMeansFit fit = ResidualKMeans.Fit(vectors, dimensions, settings, cancellation);
         Log.CodebooksFitted(logger, shard, sample.Length, rows.Length, fit.Variance > 0 ? fit.ErrorByLevel[^1] / fit.Variance : 0);
         return fit.Codebooks;
     }
@@ -105,6 +106,4 @@ internal sealed class SnapshotMaker(uint shard, SnapshotWriter writer, IItemEnco
 
         yield return part.ToByteArray();
     }
-
-    private static ReadOnlySpan<float> Vector(CatalogueEntry row) => MemoryMarshal.Cast<byte, float>(row.Embedding.Span);
 }

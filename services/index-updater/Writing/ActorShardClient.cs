@@ -23,6 +23,9 @@ internal sealed class ActorShardClient(IActorProxyFactory actors, IOptions<Index
     public Task<string> BeginSnapshotAsync(uint shard, bool refit, CancellationToken cancellation) =>
         CallAsync(shard, (actor, token) => actor.BeginSnapshotAsync(refit, token), cancellation);
 
+    public Task ChangeModelAsync(uint shard, ModelChange change, CancellationToken cancellation) =>
+        CallAsync(shard, (actor, token) => Answered(actor.ChangeModelAsync(change.ToByteArray(), token)), cancellation);
+
     public async Task<ItemRow?> FindAsync(uint shard, string itemId, CancellationToken cancellation)
     {
         byte[] row = await CallAsync(shard, (actor, token) => actor.FindAsync(itemId, token), cancellation);

@@ -2,16 +2,17 @@ using Google.Protobuf;
 using Mesh.Contracts;
 using Mesh.Contracts.Storage;
 using Mesh.Hosting;
+using Mesh.IndexUpdater.Encoders;
 using Mesh.Numerics;
 
 namespace Mesh.IndexUpdater.Writing;
 
 /// <summary>
-/// Takes deliveries of the topics <c>items</c>, <c>eligibility</c>, <c>engagements</c> and <c>impressions</c>, and answers
-/// each event only when its shard has it stored and published. Items go at once; counts wait for their flush.
+/// Takes deliveries of the topics <c>items</c>, <c>eligibility</c>, <c>engagements</c>, <c>impressions</c> and <c>models</c>, and
+/// answers each event only when its shard has it stored and published. Items go at once; counts wait for their flush.
 /// </summary>
 internal sealed class EventSubscriber(
-    IShardClient shards, ShardRouter router, CountCoalescer counts, IndexUpdaterMetrics metrics, ILogger<EventSubscriber> logger)
+    IShardClient shards, ShardRouter router, CountCoalescer counts, IItemModels models, IndexUpdaterMetrics metrics, ILogger<EventSubscriber> logger)
 {
     public Task<IReadOnlyList<Delivery>> ItemsAsync(IReadOnlyList<ItemChange> changes, CancellationToken cancellation) => DeliverAsync(
         new TopicOf<ItemChange>(
@@ -45,6 +46,40 @@ internal sealed class EventSubscriber(
 
     public Task<IReadOnlyList<Delivery>> ImpressionsAsync(IReadOnlyList<Impressions> pages, CancellationToken cancellation) =>
         CountAsync(pages, Topics.Impressions, EventFaults.Of, page => page.EventId, ByShard, cancellation);
+
+    /// <summary>Each shard stores the change and goes over in its own time. A model that cannot be opened is dropped: sent again it would be no better.</summary>
+    public async Task<IReadOnlyList<Delivery>> ModelsAsync(IReadOnlyList<ModelChange> changes, CancellationToken cancellation)
+    {
+        var deliveries = new Delivery[changes.Count];
+        foreach (int index in Check(changes, Topics.Models, EventFaults.Of, change => change.EventId, deliveries))
+        {
+            deliveries[index] = await ChangeModelAsync(changes[index], cancellation);
+        }
+
+        return deliveries;
+    }
+
+    private async Task<Delivery> ChangeModelAsync(ModelChange change, CancellationToken cancellation)
+    {
+        try
+        {
+            models.Open(change.Version, change.Path);
+            for (uint shard = 0; shard < router.Shards; shard++) await shards.ChangeModelAsync(shard, change, cancellation);
+            return Delivery.Success;
+        }
+        catch (ModelRefusedException exception)
+        {
+            metrics.ModelRefused();
+            Log.ModelRefused(logger, change.Version, exception.Message);
+            return Delivery.Drop;
+        }
+        catch (Exception exception) when (!cancellation.IsCancellationRequested)
+        {
+            // Shards that have stored it know it when it comes again.
+            Log.ApplyFailed(logger, 1, Topics.Models, exception);
+            return Delivery.Retry;
+        }
+    }
 
     // A page's event id is its request id; the prefix keeps it apart from the ids of engagements.
     private IEnumerable<(uint, CounterEvent)> ByShard(Impressions page) => page.ItemIds.Distinct(StringComparer.Ordinal).GroupBy(router.ShardOf).Select(ids => (ids.Key, new CounterEvent

@@ -20,6 +20,9 @@ public interface IIndexShard : IActor
     /// <returns>Version of the snapshot that is being made: the head of the log names it when it is there.</returns>
     Task<string> BeginSnapshotAsync(bool refit, CancellationToken cancellation);
 
+    /// <param name="change">ModelChange whose model can be opened. Returns when it is stored; the model goes live later.</param>
+    Task ChangeModelAsync(byte[] change, CancellationToken cancellation);
+
     /// <returns>An ItemRow, or nothing where the item is unknown.</returns>
     Task<byte[]> FindAsync(string itemId, CancellationToken cancellation);
 }

@@ -14,5 +14,7 @@ internal interface IShardClient
 
     Task<string> BeginSnapshotAsync(uint shard, bool refit, CancellationToken cancellation);
 
+    Task ChangeModelAsync(uint shard, ModelChange change, CancellationToken cancellation);
+
     Task<ItemRow?> FindAsync(uint shard, string itemId, CancellationToken cancellation);
 }

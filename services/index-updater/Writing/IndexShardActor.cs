@@ -36,6 +36,8 @@ internal sealed class IndexShardActor(ActorHost host, ShardWriterFactory writers
 
     public Task<string> BeginSnapshotAsync(bool refit, CancellationToken cancellation) => Writer.BeginSnapshotAsync(refit, cancellation);
 
+    public Task ChangeModelAsync(byte[] change, CancellationToken cancellation) => Writer.ChangeModelAsync(ModelChange.Parser.ParseFrom(change), cancellation);
+
     public async Task<byte[]> FindAsync(string itemId, CancellationToken cancellation) =>
         await Writer.FindAsync(itemId, cancellation) is { } row ? row.ToByteArray() : [];
 
