@@ -1,9 +1,13 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Text;
 using Mesh.Contracts;
 using Mesh.Contracts.Storage;
 using Mesh.Hosting;
 using Mesh.IndexUpdater.Deltas;
 using Mesh.IndexUpdater.Shards;
 using Mesh.IndexUpdater.Writing;
+using Mesh.Snapshots;
 using Microsoft.AspNetCore.Http.HttpResults;
 
 namespace Mesh.IndexUpdater;
@@ -18,12 +22,15 @@ internal static class IndexUpdaterEndpoints
     private const int ItemsAwaitMs = 10;
     private const int EngagementsAwaitMs = 50;
 
+    private const int CatalogueFlushBytes = 64 * 1024;
+
     public static void MapIndexUpdater(this WebApplication app)
     {
         app.MapGet("/deltas", DeltasAsync);
         app.MapGet("/snapshots/latest", LatestSnapshotAsync);
         app.MapPost("/snapshots", MakeSnapshotAsync);
         app.MapGet("/items/{itemId}", FindItemAsync);
+        app.MapGet("/catalogue", CatalogueAsync);
         app.MapGet("/status", StatusAsync);
 
         var subscriber = app.Services.GetRequiredService<EventSubscriber>();
@@ -84,6 +91,37 @@ internal static class IndexUpdaterEndpoints
         return await shards.FindAsync(router.ShardOf(itemId), itemId, cancellation) is { } row
             ? new ProtobufResult(row)
             : TypedResults.Problem($"The index has no item '{itemId}': it was never published, or was deleted.", statusCode: StatusCodes.Status404NotFound);
+    }
+
+    // One line of protobuf JSON for each live item, written as they are read: a slow reader slows the reading. What fails in the
+    // middle ends the connection without the end of the body, which the reader sees.
+    private static async Task<Results<EmptyHttpResult, ValidationProblem, ProblemHttpResult>> CatalogueAsync(
+        HttpContext context, string? shard, CatalogueReader catalogue, ShardRouter router)
+    {
+        var query = new QueryChecks();
+        uint shardNumber = (uint)query.Number("shard", shard, 0, router.Shards - 1, 0);
+        if (query.Faults.Count > 0) return TypedResults.ValidationProblem(query.Faults);
+
+        CancellationToken cancellation = context.RequestAborted;
+        context.Response.ContentType = "application/x-ndjson";
+        PipeWriter body = context.Response.BodyWriter;
+        try
+        {
+            await foreach (Item item in catalogue.ReadAsync(shardNumber, cancellation))
+            {
+                Encoding.UTF8.GetBytes(ProtobufJson.Format(item), body);
+                Encoding.UTF8.GetBytes("\n", body);
+                if (body.UnflushedBytes >= CatalogueFlushBytes) await body.FlushAsync(cancellation);
+            }
+        }
+        catch (Exception exception) when (exception is InvalidDataException or SnapshotFormatException && !context.Response.HasStarted)
+        {
+            context.Response.Clear();
+            return TypedResults.Problem(exception.Message, statusCode: StatusCodes.Status503ServiceUnavailable);
+        }
+
+        await body.FlushAsync(cancellation);
+        return TypedResults.Empty;
     }
 
     private static async Task<Results<ProtobufResult, ValidationProblem>> StatusAsync(

@@ -28,6 +28,7 @@ internal static class IndexUpdaterSetup
         services.AddSingleton<CountCoalescer>();
         services.AddSingleton<EventSubscriber>();
         services.AddSingleton<SnapshotRequests>();
+        services.AddSingleton<CatalogueReader>();
         services.AddActors(actors =>
         {
             actors.Actors.RegisterActor<IndexShardActor>();

@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Hosting;
 using Mesh.Contracts;
+using Mesh.Hosting;
 
 namespace Mesh.IndexUpdater.Tests;
 
@@ -10,6 +11,7 @@ public sealed class UpdaterServiceTests : IDisposable
 {
     private static readonly long Now = TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds();
     private readonly UpdaterApp _app = new();
+    private int _changes;
 
     public void Dispose() => _app.Dispose();
 
@@ -103,6 +105,39 @@ public sealed class UpdaterServiceTests : IDisposable
     }
 
     [Fact]
+    public async Task The_catalogue_is_every_live_item_once_as_it_is_now_whether_it_lies_in_the_snapshot_or_in_the_log()
+    {
+        Assert.Empty((await _app.SendAsync(HttpMethod.Get, "/catalogue?shard=0")).Body);
+        await _app.DeliverAsync(Topics.Items, [.. Enumerable.Range(0, 300).Select(i => Upsert($"item-{i}", new string('x', 400)))]);
+        Assert.Equal(300, (await CatalogueAsync()).Count);
+        await _app.SendAsync<SnapshotManifest>(HttpMethod.Post, "/snapshots?shard=0");
+        await _app.DeliverAsync(Topics.Items, Upsert("item-0", "changed"), Upsert("new", "first"), Upsert("new", "second"), Upsert("gone"));
+        await _app.DeliverAsync(Topics.Items, Delete("item-1"), Delete("gone"), Upsert("item-0", "changed again"));
+
+        Dictionary<string, Item> items = (await CatalogueAsync()).ToDictionary(item => item.ItemId);
+
+        Assert.Equal(300, items.Count);
+        Assert.Equal(("changed again", "second", 400), (items["item-0"].Text, items["new"].Text, items["item-299"].Text.Length));
+        Assert.DoesNotContain("gone", items.Keys);
+        Assert.DoesNotContain("item-1", items.Keys);
+        Assert.Equal(HttpStatusCode.BadRequest, (await _app.SendAsync(HttpMethod.Get, "/catalogue?shard=9")).Status);
+    }
+
+    [Fact]
+    public async Task A_catalogue_that_cannot_be_read_is_unavailable_with_the_file_named()
+    {
+        await _app.DeliverAsync(Topics.Items, Upsert("a"));
+        SnapshotManifest made = await _app.SendAsync<SnapshotManifest>(HttpMethod.Post, "/snapshots?shard=0");
+        string rows = made.Files.Single(file => file.Kind == "rows").Name;
+        _app.Blobs.Damage(rows);
+
+        (HttpStatusCode status, byte[] body) = await _app.SendAsync(HttpMethod.Get, "/catalogue");
+
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, status);
+        Assert.Contains(rows, Encoding.UTF8.GetString(body), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Bad_queries_are_refused_with_every_fault()
     {
         (HttpStatusCode status, byte[] body) = await _app.SendAsync(HttpMethod.Get, "/deltas?shard=7&after=-1&max=0");
@@ -141,8 +176,18 @@ public sealed class UpdaterServiceTests : IDisposable
         Assert.ThrowsAny<Exception>(() => app.WithWebHostBuilder(builder => builder.UseSetting("IndexUpdater:CoalesceMs", "-5")).CreateClient());
     }
 
-    private static ItemChange Upsert(string id) =>
-        new() { EventId = NewId(), TimeMs = Now, Upserted = new Item { ItemId = id, AuthorId = "author", Text = "some words", CreatedAtMs = Now } };
+    private async Task<List<Item>> CatalogueAsync()
+    {
+        (HttpStatusCode status, byte[] body) = await _app.SendAsync(HttpMethod.Get, "/catalogue?shard=0");
+        Assert.Equal(HttpStatusCode.OK, status);
+        return [.. Encoding.UTF8.GetString(body).Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(ProtobufJson.Parse<Item>)];
+    }
+
+    // Each later than the one before: of two changes in one millisecond the hash of the event id decides.
+    private ItemChange Upsert(string id, string text = "some words") =>
+        new() { EventId = NewId(), TimeMs = Now + _changes++, Upserted = new Item { ItemId = id, AuthorId = "author", Text = text, CreatedAtMs = Now } };
+
+    private ItemChange Delete(string id) => new() { EventId = NewId(), TimeMs = Now + _changes++, DeletedItemId = id };
 
     private static Engagement Engage(string item, string action) =>
         new() { EventId = NewId(), UserId = "user", ItemId = item, Action = action, TimeMs = Now, ReceivedAtMs = Now };
