@@ -2,6 +2,7 @@ using Mesh.Contracts;
 using Mesh.Simulator.Import;
 using Mesh.Simulator.KuaiRand;
 using Mesh.Simulator.Logs;
+using Mesh.Simulator.Loop;
 using Mesh.Simulator.MovieLens;
 using Mesh.Simulator.Rest;
 using Mesh.Simulator.Synthetic;
@@ -47,6 +48,7 @@ internal static class SimulatorCommand
             .. Shared,
         ])),
         ["world"] = ("Writes training data of synthetic worlds: items.jsonl and rows.jsonl, as the mesh exports them.", new CommandLine(WorldCommand.Flags)),
+        ["loop"] = ("Serves simulated users from a running mesh, arm against arm, and compares what they do.", new CommandLine(LoopCommand.Flags)),
         ["movielens"] = ("Loads MovieLens ratings (csv or dat, plain or xz).", new CommandLine([.. FromFiles, .. Shared])),
         ["kuairand"] = ("Loads KuaiRand logs (csv, plain or xz).", new CommandLine([.. FromFiles, .. Shared])),
     };
@@ -76,9 +78,12 @@ internal static class SimulatorCommand
                 interrupted.Cancel();
             };
 
-            return verb == "world"
-                ? await WorldCommand.RunAsync(values, TimeProvider.System, interrupted.Token)
-                : await ImportAsync(verb, values, TimeProvider.System, interrupted.Token);
+            return verb switch
+            {
+                "world" => await WorldCommand.RunAsync(values, TimeProvider.System, interrupted.Token),
+                "loop" => await LoopCommand.RunAsync(values, GatewayOf(values), TimeProvider.System, interrupted.Token),
+                _ => await ImportAsync(verb, values, GatewayOf(values), TimeProvider.System, interrupted.Token),
+            };
         }
         catch (CommandLineException exception)
         {
@@ -97,10 +102,8 @@ internal static class SimulatorCommand
         }
     }
 
-    private static async Task<int> ImportAsync(string verb, CommandLineValues values, TimeProvider clock, CancellationToken cancellation)
+    private static async Task<int> ImportAsync(string verb, CommandLineValues values, Uri url, TimeProvider clock, CancellationToken cancellation)
     {
-        if (!Uri.TryCreate(values.Single("--url") ?? "http://localhost:8080", UriKind.Absolute, out Uri? url)) throw new CommandLineException($"--url {values.Single("--url")}: expected an address, e.g. http://localhost:8080.");
-
         var retry = new RetryOptions { Patience = TimeSpan.FromSeconds(values.Number("--patience", 120, 1, 86_400)) };
         var options = new ImportOptions { BatchSize = values.Number("--batch", 500, 1, Limits.BatchMax), Concurrency = values.Number("--concurrency", 4, 1, 64) };
         IDataSet data = Open(verb, values, clock);
@@ -113,6 +116,10 @@ internal static class SimulatorCommand
         await Console.Out.WriteAsync($"{data.Name} -> {url}{Environment.NewLine}{summary}");
         return summary.Rejected == 0 ? 0 : 1;
     }
+
+    private static Uri GatewayOf(CommandLineValues values) => Uri.TryCreate(values.Single("--url") ?? "http://localhost:8080", UriKind.Absolute, out Uri? url)
+        ? url
+        : throw new CommandLineException($"--url {values.Single("--url")}: expected an address, e.g. http://localhost:8080.");
 
     private static IDataSet Open(string verb, CommandLineValues values, TimeProvider clock)
     {

@@ -54,11 +54,17 @@ public sealed class FeedApi : IDisposable
     /// <summary>Makes a user follow an author.</summary>
     /// <returns>Null, or why the gateway refuses it for good.</returns>
     /// <exception cref="FeedApiException">Patience ran out.</exception>
-    public async Task<string?> PutFollowAsync(FollowBody follow, CancellationToken cancellation)
+    public Task<string?> PutFollowAsync(FollowBody follow, CancellationToken cancellation)
     {
         ArgumentNullException.ThrowIfNull(follow);
-        string path = $"v1/users/{Uri.EscapeDataString(follow.UserId)}/follows/{Uri.EscapeDataString(follow.AuthorId)}";
-        using HttpResponseMessage response = await SendAsync(() => new(HttpMethod.Put, path), new Waits(this), cancellation);
+        return CallAsync(HttpMethod.Put, $"v1/users/{Uri.EscapeDataString(follow.UserId)}/follows/{Uri.EscapeDataString(follow.AuthorId)}", cancellation);
+    }
+
+    /// <summary>A call without a body; its answer is only whether it was done.</summary>
+    /// <inheritdoc cref="PutFollowAsync"/>
+    public async Task<string?> CallAsync(HttpMethod method, string path, CancellationToken cancellation)
+    {
+        using HttpResponseMessage response = await SendAsync(() => new(method, path), new Waits(this), cancellation);
         return response.IsSuccessStatusCode ? null : await DescribeAsync(response, cancellation);
     }
 

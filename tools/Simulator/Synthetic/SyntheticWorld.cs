@@ -194,13 +194,15 @@ public sealed class SyntheticWorld : IDataSet
     }
 
     // Drawn from a hash, so that users x authors need not be stored. Mean 0, within +-0.8.
-    private double AuthorBias(int user, int author)
+    private double AuthorBias(int user, int author) => (Hash(user, author) / (double)uint.MaxValue - 0.5) * 1.6;
+
+    /// <summary>A number that two numbers have in this world, as good as drawn.</summary>
+    internal uint Hash(int first, int second)
     {
-        uint hash = unchecked(((uint)user * 2654435761u) ^ ((uint)author * 2246822519u) ^ ((uint)_options.Seed * 3266489917u));
+        uint hash = unchecked(((uint)first * 2654435761u) ^ ((uint)second * 2246822519u) ^ ((uint)_options.Seed * 3266489917u));
         hash ^= hash >> 15;
         hash = unchecked(hash * 2246822519u);
-        hash ^= hash >> 13;
-        return (hash / (double)uint.MaxValue - 0.5) * 1.6;
+        return hash ^ (hash >> 13);
     }
 
     private Item[] DrawItems(Random random)
