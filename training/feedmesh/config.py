@@ -22,7 +22,7 @@ class FeatureConfig:
     author_buckets: int = 4096
     history_max: int = 128           # L: tokens of a history
     merge_window_ms: int = 1_800_000
-    counter_half_life_hours: float = 24.0
+    counter_half_life_hours: float = 72.0  # as IndexUpdater:CounterHalfLifeHours
     prior_rates: tuple[float, ...] = (0.01,) * ACTION_COUNT  # replaced by what the training data show
 
 
@@ -85,6 +85,7 @@ class RankerConfig:
     learning_rate: float = 2e-3
     dropout: float = 0.1
     author_dropout: float = 0.5
+    author_shuffle: float = 0.5      # share of training requests whose author ids are moved around the table
 
 
 @dataclass(frozen=True)

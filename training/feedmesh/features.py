@@ -219,5 +219,16 @@ def candidate_dense(in_network: bool, duration_ms: int, counts: Iterable[float],
     return np.array(dense, dtype=np.float32)
 
 
+def dense_batch(in_network: np.ndarray, duration_ms: np.ndarray, counts: np.ndarray, prior_rates: Sequence[float]) -> np.ndarray:
+    """candidate_dense for [N] candidates whose counts [N, 15] are decayed to their request already: [N, 18] float32."""
+    counts = np.where(np.isfinite(counts) & (counts > 0), counts, 0).astype(np.float64)
+    prior = np.array(prior_rates, dtype=np.float64)
+    shown = counts.max(axis=1, keepdims=True)
+    rates = np.minimum(0.98, (counts[:, :ACTION_COUNT] + 20 * prior) / (shown + 20))
+    lift = np.clip(np.log(rates / (1 - rates)) - np.log(prior / (1 - prior)), -5, 5)
+    flags = np.stack([in_network, duration_ms > 0, np.log1p(np.maximum(0, duration_ms) / 1000) / 6, np.log1p(counts[:, IMPRESSIONS]) / 8], axis=1)
+    return np.concatenate([flags, lift], axis=1).astype(np.float32)
+
+
 def _logit(rate: float) -> float:
     return math.log(rate / (1 - rate))

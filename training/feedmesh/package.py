@@ -83,7 +83,7 @@ def write(config: Config, models: Models, out: Path, actions: list[str], data: d
     out.mkdir(parents=True, exist_ok=True)
     with torch.no_grad():
         check = _export(config, models, out)
-    safetensors.save(out / "codebooks.safetensors", {"codebooks": models.item.quantizer.codebooks.numpy()})
+    safetensors.save(out / "codebooks.safetensors", {"codebooks": models.item.quantizer.codebooks.cpu().numpy()})
     safetensors.save(out / "check.safetensors", check)
 
     names = ("candidates.onnx", "check.safetensors", "codebooks.safetensors", "context.onnx", "item.onnx", "user.onnx")
@@ -135,7 +135,7 @@ def _check_tokens(config: Config, item: ItemGraph, generator: np.random.Generato
     rows = generator.integers(1, features.token_buckets, (64 * count, features.tokens_max))
     lengths = generator.integers(1, features.tokens_max + 1, len(rows))
     tokens = torch.from_numpy(rows * (np.arange(features.tokens_max) < lengths[:, None]))
-    _, margins, _ = item.quantizer.walk(item.content(tokens))
+    _, margins, _ = item.quantizer.walk(item.quantizer.encoder(item.content(tokens)))
     clear = tokens[margins.min(-1).values > MARGIN_MIN]
     if len(clear) < count:
         raise ValueError(f"Only {len(clear)} of {len(tokens)} random items have codes clearer than {MARGIN_MIN}: the codebooks have collapsed.")

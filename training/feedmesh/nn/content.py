@@ -27,20 +27,28 @@ class ContentEmbedding(nn.Module):
 
 
 class ResidualQuantizer(nn.Module):
-    """Codebooks [levels, codes, content], coarse to fine: each level quantises what the levels before it left."""
+    """Codebooks [levels, codes, latent], coarse to fine: each level quantises what the levels before it left.
+
+    With k-means the latent space is the content space; with RQ-VAE an encoder leads there, and a decoder, not exported, back.
+    """
 
     def __init__(self, ids: SemanticIdConfig, dimensions: int) -> None:
         super().__init__()
-        self.normalize = ids.normalize_residuals
-        self.register_buffer("codebooks", torch.randn(ids.levels, ids.codes_per_level, dimensions) * 0.3)
+        rqvae = ids.method == "rqvae"
+        self.normalize = ids.normalize_residuals and not rqvae
+        latent = ids.latent if rqvae else dimensions
+        self.encoder = _mlp(dimensions, ids.hidden, latent) if rqvae else nn.Identity()
+        self.decoder = _mlp(latent, ids.hidden, dimensions) if rqvae else nn.Identity()
+        self.register_buffer("codebooks", torch.randn(ids.levels, ids.codes_per_level, latent) * 0.3)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, content: Tensor) -> Tensor:
         """[N, content] to codes [N, levels]."""
-        return self.walk(x)[0]
+        return self.walk(self.encoder(content))[0]
 
     def walk(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Codes [N, levels], how much nearer the chosen code is than the next [N, levels], squared residual by level [N, levels]."""
-        codes, margins, errors, scale = [], [], [], torch.ones_like(x[:, :1])
+        """Latents [N, latent] to codes, how much nearer the chosen code is than the next, and what is left of x; each [N, levels].
+        What is left is a squared length as a share of x's."""
+        codes, margins, errors, scale = [], [], [], 1 / torch.sqrt((x * x).sum(-1, keepdim=True) + 1e-12)
         for level in range(self.codebooks.shape[0]):
             book = self.codebooks[level]
             score = torch.matmul(x, book.t()) - 0.5 * (book * book).sum(-1)
@@ -49,8 +57,13 @@ class ResidualQuantizer(nn.Module):
             x = x - book[code]
             errors.append((x * x).sum(-1, keepdim=True) * scale * scale)
             if self.normalize:
-                length = torch.sqrt((x * x).sum(-1, keepdim=True) + 1e-12)
+                # The floor keeps a residual of mere rounding from becoming a direction that no two machines agree on.
+                length = torch.sqrt((x * x).sum(-1, keepdim=True) + 1e-6)
                 x, scale = x / length, scale * length
             codes.append(code)
             margins.append(best[:, :1] - best[:, 1:])
         return torch.stack(codes, dim=-1), torch.cat(margins, dim=-1), torch.cat(errors, dim=-1)
+
+
+def _mlp(width: int, hidden: int, out: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, out))

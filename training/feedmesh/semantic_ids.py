@@ -1,0 +1,57 @@
+"""Step 2: semantic IDs from content embeddings, by residual k-means or RQ-VAE: python3 -m feedmesh.semantic_ids."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import kmeans, loop, rows
+from .nn.content import ContentEmbedding, ResidualQuantizer
+from .run import Run
+from .rqvae import RqVae
+
+
+def train(run: Run) -> None:
+    config, ids = run.config, run.config.semantic_ids
+    if ids.method not in ("kmeans", "rqvae"):
+        raise ValueError(f"semantic_ids.method is {ids.method}; known are kmeans and rqvae.")
+    models = run.models(content=True)
+    quantizer = models.item.quantizer.to(loop.device())
+    content = embed(models.item.content, run.training)
+    if ids.method == "kmeans":
+        quantizer.codebooks.copy_(kmeans.fit(content, ids.levels, ids.codes_per_level, ids.iterations, ids.normalize_residuals, config.seed))
+    else:
+        vae = RqVae(quantizer, ids, content, config.seed)
+        loop.Training("rqvae", quantizer, config, run.out, ids.steps, 1e-3).run(vae.loss)
+    run.save("semantic_ids", quantizer)
+    metrics = measure(quantizer, content)
+    metrics["validation"] = measure(quantizer, embed(models.item.content, run.validation))
+    run.write_metrics("semantic_ids", metrics)
+
+
+@torch.no_grad()
+def embed(content: ContentEmbedding, catalogues: list[rows.Catalogue]) -> Tensor:
+    """Content of every item of some data sets, [I, content]."""
+    return torch.cat([content(torch.from_numpy(c.item_tokens).long().to(loop.device())) for c in catalogues])
+
+
+@torch.no_grad()
+def measure(quantizer: ResidualQuantizer, content: Tensor) -> dict[str, Any]:
+    """Collision rate (share of items whose full code another item has), code-book use and reconstruction error by level."""
+    codes, _, errors = quantizer.walk(quantizer.encoder(content))
+    levels, per_level = quantizer.codebooks.shape[:2]
+    _, inverse, counts = np.unique(codes.cpu().numpy(), axis=0, return_inverse=True, return_counts=True)
+    used = [torch.bincount(codes[:, level], minlength=per_level).float() / len(codes) for level in range(levels)]
+    return {
+        "items": len(codes), "collision_rate": float((counts[inverse] > 1).mean()), "distinct_ids": len(counts),
+        "error_by_level": [round(float(error), 4) for error in errors.mean(0)],
+        "codes_used": [int((share > 0).sum()) for share in used],
+        "perplexity": [round(float(torch.exp(-(share * torch.log(share + 1e-12)).sum())), 1) for share in used],
+        "use": [[round(float(s), 5) for s in share.sort(descending=True).values] for share in used],
+    }
+
+
+if __name__ == "__main__":
+    train(Run.from_arguments(__doc__))
