@@ -72,6 +72,7 @@ class TowerConfig:
     vectors: int = 4                 # V: query vectors of a user
     loss: str = "full"               # or "sampled": in-batch and global negatives with log-Q correction
     negatives: int = 256
+    recall_at: int = 300             # reported: the depth that retrieval is asked for
     steps: int = 2000
     batch: int = 64
     learning_rate: float = 2e-3

@@ -34,6 +34,12 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray) -> list[tuple[flo
     return [(float(probabilities[part].mean()), float(labels[part].mean())) for part in parts if len(part)]
 
 
+def loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Cross entropy per head and candidate; both [C, 14]."""
+    p = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
+    return float(-(labels * np.log(p) + (1 - labels) * np.log(1 - p)).mean())
+
+
 def heads(probabilities: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Per head: AUC, ECE, normalised entropy (below 1 beats the constant rate) and the reliability curve. Both [C, 14]."""
     report = {}
@@ -41,9 +47,7 @@ def heads(probabilities: np.ndarray, labels: np.ndarray, names: Sequence[str]) -
         p, y = probabilities[:, head].astype(np.float64), labels[:, head]
         rate = y.mean()
         entropy = -(rate * np.log(rate) + (1 - rate) * np.log(1 - rate)) if 0 < rate < 1 else float("nan")
-        p_safe = np.clip(p, 1e-7, 1 - 1e-7)
-        loss = -(y * np.log(p_safe) + (1 - y) * np.log(1 - p_safe)).mean()
-        report[name] = {"auc": auc(p, y), "ece": calibration_error(p, y), "ne": float(loss / entropy), "rate": float(rate), "curve": reliability(p, y)}
+        report[name] = {"auc": auc(p, y), "ece": calibration_error(p, y), "ne": loss(p, y) / entropy, "rate": float(rate), "curve": reliability(p, y)}
     return report
 
 

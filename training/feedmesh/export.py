@@ -35,7 +35,7 @@ def _short(metrics: dict) -> dict:
 def card(run: Run, data: dict, metrics: dict) -> str:
     """MODEL_CARD.md."""
     ranker, towers, ids = metrics["ranker"], metrics["towers"], metrics["semantic_ids"]
-    encoder = run.config.ranker.encoder
+    encoder, depth = run.config.ranker.encoder, run.config.towers.recall_at
     heads = "\n".join(f"| {name} | {head['rate']:.4f} | {head['auc']:.3f} | {head['ne']:.3f} | {head['ece']:.4f} |" for name, head in ranker["heads"].items())
     return f"""# {run.config.name}
 
@@ -45,8 +45,8 @@ where five data sets or more were given.
 
 - History of {run.config.features.history_max} tokens, folded by {encoder.fold} to width {encoder.width}; {encoder.layers} layers, {encoder.heads} heads, {encoder.globals} global tokens.
 - Semantic IDs: {run.config.semantic_ids.levels} x {run.config.semantic_ids.codes_per_level} by {run.config.semantic_ids.method}; collision rate {ids['collision_rate']:.3f}.
-- Retrieval: {run.config.towers.vectors} query vectors of {run.config.towers.dimensions} dimensions; recall@300 {towers.get('recall_at_300', float('nan')):.3f}, mean of history
-  {towers.get('recall_at_300_mean_of_history', float('nan')):.3f}, chance {towers.get('recall_at_300_chance', float('nan')):.3f}.
+- Retrieval: {run.config.towers.vectors} query vectors of {run.config.towers.dimensions} dimensions; recall@{depth} {towers.get(f'recall_at_{depth}', float('nan')):.3f}, mean of history
+  {towers.get(f'recall_at_{depth}_mean_of_history', float('nan')):.3f}, chance {towers.get(f'recall_at_{depth}_chance', float('nan')):.3f}.
 
 | action | rate | AUC | normalised entropy | ECE |
 | --- | --- | --- | --- | --- |

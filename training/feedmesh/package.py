@@ -110,6 +110,7 @@ def _export(config: Config, models: Models, out: Path) -> dict[str, np.ndarray]:
     check: dict[str, np.ndarray] = {}
 
     def graph(name: str, module: nn.Module, inputs: dict[str, Tensor], outputs: list[str], wide: tuple[str, ...] = ()) -> tuple[Tensor, ...]:
+        module.eval()  # the exporter gives a module back in the mode that it had: a wrapper left in training mode would turn dropout on
         result = module(*inputs.values())
         result = result if isinstance(result, tuple) else (result,)
         first = "items" if name == "item" else "batch"

@@ -62,7 +62,8 @@ def train(run: Run) -> None:
     logits, labels = predicted
     probabilities = ranker.probabilities(logits).detach().cpu().numpy()
     report = evaluation.heads(probabilities, labels.cpu().numpy(), names())
-    run.write_metrics("ranker", {"loss_first": float(np.mean(losses[:50])), "loss": float(np.mean(losses[-50:])), **evaluation.summary(report), "heads": report})
+    run.write_metrics("ranker", {"loss_first": float(np.mean(losses[:50])), "loss": float(np.mean(losses[-50:])),
+                                 "held_out_loss": evaluation.loss(probabilities, labels.cpu().numpy()), **evaluation.summary(report), "heads": report})
 
 
 def join(models: Models, catalogues: list[rows.Catalogue], config: Config) -> list[Joined]:

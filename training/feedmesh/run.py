@@ -23,6 +23,7 @@ class Run:
     given: configuration.Config
     data: Path
     out: Path
+    priors: tuple[float, ...] | None = None  # of a finished run, where other data are measured with it
 
     @staticmethod
     def from_arguments(description: str | None) -> "Run":
@@ -33,6 +34,7 @@ class Run:
         values = parser.parse_args()
         run = Run(configuration.load(values.config), values.data, values.out)
         run.out.mkdir(parents=True, exist_ok=True)
+        (run.out / "config.json").write_text(json.dumps(dataclasses.asdict(run.given), indent=2) + "\n")
         loop.warn_if_slow()
         return run
 
@@ -50,7 +52,7 @@ class Run:
 
     @cached_property
     def config(self) -> configuration.Config:
-        priors = rows.prior_rates(self.training)
+        priors = self.priors or rows.prior_rates(self.training)
         return dataclasses.replace(self.given, features=dataclasses.replace(self.given.features, prior_rates=priors))
 
     def save(self, name: str, module: torch.nn.Module) -> None:

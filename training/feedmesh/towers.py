@@ -18,8 +18,6 @@ from .nn.towers import ItemTower, UserTower
 from .package import Models
 from .run import Run
 
-RECALL_AT = 300
-
 
 @dataclass
 class TowerSet:
@@ -116,10 +114,10 @@ def _loss(towers: Towers, sets: list[TowerSet], config: Config, generator: np.ra
 
 @torch.no_grad()
 def measure(models: Models, catalogues: list[rows.Catalogue], config: Config, requests_max: int = 600) -> dict[str, float]:
-    """Recall of engaged items among the nearest 300 that were open, for the user tower and for the mean of the history's item vectors.
+    """Recall of engaged items among the nearest that were open, for the user tower and for the mean of the history's item vectors.
 
-    Requests without a history are left out of both. Chance is 300 / items."""
-    tower_hits, mean_hits, chance = [], [], []
+    Requests without a history are left out of both. Chance is their number by the open items."""
+    tower_hits, mean_hits, chance, depth = [], [], [], config.towers.recall_at
     for catalogue in catalogues:
         data = TowerSet.of(models, catalogue, config)
         with_history = data.requests[(catalogue.history_item[data.requests] >= 0).any(1)]
@@ -129,18 +127,18 @@ def measure(models: Models, catalogues: list[rows.Catalogue], config: Config, re
             chunk = requests[start:start + 100]
             engaged, open_ = data.targets(chunk)
             users = models.user(to_tensors(data.joined.history(chunk)))
-            tower_hits.append(_recall((users @ vectors.t()).max(dim=1).values, engaged, open_))
-            mean_hits.append(_recall(_mean_history(data, vectors, chunk) @ vectors.t(), engaged, open_))
-            chance.append(torch.clamp(RECALL_AT / open_.sum(-1), max=1))
+            tower_hits.append(_recall((users @ vectors.t()).max(dim=1).values, engaged, open_, depth))
+            mean_hits.append(_recall(_mean_history(data, vectors, chunk) @ vectors.t(), engaged, open_, depth))
+            chance.append(torch.clamp(depth / open_.sum(-1), max=1))
     if not tower_hits:
         return {}
-    return {f"recall_at_{RECALL_AT}": float(torch.cat(tower_hits).mean()), f"recall_at_{RECALL_AT}_mean_of_history": float(torch.cat(mean_hits).mean()),
-            f"recall_at_{RECALL_AT}_chance": float(torch.cat(chance).mean())}
+    return {f"recall_at_{depth}": float(torch.cat(tower_hits).mean()), f"recall_at_{depth}_mean_of_history": float(torch.cat(mean_hits).mean()),
+            f"recall_at_{depth}_chance": float(torch.cat(chance).mean())}
 
 
-def _recall(scores: Tensor, engaged: Tensor, open_: Tensor) -> Tensor:
+def _recall(scores: Tensor, engaged: Tensor, open_: Tensor, depth: int) -> Tensor:
     """Share of each request's engaged items among its nearest open ones, [B]."""
-    nearest = scores.masked_fill(open_ == 0, -1e4).topk(min(RECALL_AT, scores.shape[1]), dim=-1).indices
+    nearest = scores.masked_fill(open_ == 0, -1e4).topk(min(depth, scores.shape[1]), dim=-1).indices
     return engaged.gather(1, nearest).sum(-1) / engaged.sum(-1)
 
 

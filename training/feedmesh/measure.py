@@ -1,0 +1,64 @@
+"""What a finished run is worth on other data: python3 -m feedmesh.measure --run OUT --data DIR prints one table and writes measure.json.
+
+Against smoothed rates of items and authors, as of each request; and for retrieval against the mean of the history's vectors.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from . import config as configuration
+from . import evaluation, ranker, rows, towers
+from .actions import names
+from .config import Config
+from .run import Run
+
+
+def measure(run: Run, catalogues: list[rows.Catalogue], config: Config) -> dict:
+    """Metrics of the model and of the baseline, over all requests of some data sets, and by data set."""
+    models = run.models(content=True, quantizer=True, towers=True, ranker=True)
+    logits, labels = ranker.predict(models.ranker, ranker.join(models, catalogues, config))
+    with torch.no_grad():
+        probabilities, truth = models.ranker.probabilities(logits).cpu().numpy(), labels.cpu().numpy()
+    baseline = np.concatenate([evaluation.smoothed_rates(c, config.features.prior_rates) for c in catalogues])
+    return {
+        "data": [c.name for c in catalogues], "requests": sum(c.rows for c in catalogues), "candidates": len(truth),
+        "model": evaluation.heads(probabilities, truth, names()), "smoothed_rates": evaluation.heads(baseline, truth, names()),
+        "towers": towers.measure(models, catalogues, config),
+    }
+
+
+def table(result: dict) -> str:
+    """Markdown."""
+    model, baseline = result["model"], result["smoothed_rates"]
+    lines = [f"{result['requests']:,} requests, {result['candidates']:,} candidates of {', '.join(result['data'])}.", "",
+             "| action | rate | AUC | AUC of smoothed rates | normalised entropy | of smoothed rates | ECE |", "| --- | --- | --- | --- | --- | --- | --- |"]
+    for name, head in model.items():
+        other = baseline[name]
+        lines.append(f"| {name} | {head['rate']:.4f} | {head['auc']:.4f} | {other['auc']:.4f} | {head['ne']:.4f} | {other['ne']:.4f} | {head['ece']:.4f} |")
+    mean, other = evaluation.summary(model), evaluation.summary(baseline)
+    lines.append(f"| mean | | {mean['mean_auc']:.4f} | {other['mean_auc']:.4f} | {mean['mean_ne']:.4f} | {other['mean_ne']:.4f} | {mean['mean_ece']:.4f} |")
+    lines += [""] + [f"- {key}: {value:.4f}" for key, value in result["towers"].items()]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", required=True, type=Path, help="the --out of the training run")
+    parser.add_argument("--data", required=True, type=Path, help="data that the run did not train on")
+    values = parser.parse_args()
+    manifest = json.loads((values.run / "package" / "manifest.json").read_text())
+    given = configuration.from_dict(Config, json.loads((values.run / "config.json").read_text()), "config.json")
+    # The priors are the trained model's, whatever the new data show.
+    run = Run(given, values.data, values.run, tuple(manifest["features"]["prior_rates"]))
+    result = measure(run, run.catalogues, run.config)
+    (values.run / "measure.json").write_text(json.dumps({"version": manifest["version"], **result}, indent=1) + "\n")
+    print(f"{manifest['version']}: {table(result)}")
+
+
+if __name__ == "__main__":
+    main()

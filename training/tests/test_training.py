@@ -1,0 +1,149 @@
+"""Rows, k-means, evaluation and export."""
+import dataclasses
+import json
+import tempfile
+import unittest
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import small
+from feedmesh import config as configuration
+from feedmesh import evaluation, kmeans, package, rows, safetensors, toy
+from feedmesh.actions import names
+from feedmesh.batches import Joined, shuffle_authors, to_tensors
+from feedmesh.towers import softmax_loss
+
+
+class RowTests(unittest.TestCase):
+    def setUp(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.path = Path(self.folder.name)
+        self.features = small.config().features
+        toy.write(self.path / "w", seed=1, requests=60)
+
+    def load(self) -> rows.Catalogue:
+        return rows.load(self.path / "w", self.features, self.path / "cache")[0]
+
+    def test_the_cache_gives_what_parsing_gave(self) -> None:
+        parsed, cached = self.load(), self.load()
+        for name, value in vars(parsed).items():
+            np.testing.assert_array_equal(value, getattr(cached, name), name)
+
+    def test_a_row_that_knows_its_future_is_refused(self) -> None:
+        file = self.path / "w" / "rows.jsonl"
+        lines = file.read_text().splitlines()
+        at = next(i for i, line in enumerate(lines) if json.loads(line)["sequence"]["timesMs"])
+        row = json.loads(lines[at])
+        row["sequence"]["timesMs"][-1] = row["timeMs"]
+        lines[at] = json.dumps(row)
+        file.write_text("\n".join(lines) + "\n")
+        with self.assertRaisesRegex(ValueError, "must not know its future"):
+            self.load()
+
+    def test_no_history_holds_an_event_of_its_own_request(self) -> None:
+        catalogue = self.load()
+        for request in range(catalogue.rows):
+            shown = set(catalogue.item[catalogue.first[request]:catalogue.first[request + 1]])
+            engaged_now = {i for i in shown if i in set(catalogue.history_item[request])}
+            earlier = {i for r in range(request) if catalogue.row_user[r] == catalogue.row_user[request]
+                       for i in catalogue.item[catalogue.first[r]:catalogue.first[r + 1]]}
+            self.assertLessEqual(engaged_now, earlier)
+
+    def test_split_by_time_keeps_the_latest_for_validation(self) -> None:
+        training, validation = rows.split([self.load()], 0.25)
+        self.assertEqual((training[0].rows, validation[0].rows), (45, 15))
+        self.assertLess(training[0].row_time_ms.max(), validation[0].row_time_ms.min())
+        self.assertEqual(len(training[0].item), training[0].first[-1])
+
+    def test_batches_look_codes_up_and_mark_padding(self) -> None:
+        catalogue = self.load()
+        codes = np.random.default_rng(1).integers(0, 8, (len(catalogue.item_created_ms), 3))
+        joined = Joined(catalogue, codes, small.config())
+        requests = np.array([0, 59])
+        history = joined.history(requests)
+        padding = history["history_mask"] == 0
+        self.assertTrue((history["history_codes"][padding] == -1).all() and (history["history_authors"][padding] == 0).all())
+        inputs, labels, real = joined.candidates(requests)
+        first = catalogue.item[catalogue.first[59]]
+        self.assertEqual(inputs["candidate_codes"][1, 0].tolist(), codes[first].tolist())
+        self.assertEqual(labels.shape[:2], real.shape)
+
+    def test_shuffled_authors_stay_equal_where_they_were_and_only_there(self) -> None:
+        arrays = to_tensors({"history_authors": np.array([[[0, 0], [1, 127], [5, 6]]]), "candidate_authors": np.array([[[5, 6], [127, 1]]])})
+        torch.manual_seed(1)
+        shuffle_authors(arrays, 1.0, 128)
+        history, candidate = arrays["history_authors"][0], arrays["candidate_authors"][0]
+        self.assertEqual(history[0].tolist(), [0, 0])
+        self.assertEqual(history[2].tolist(), candidate[0].tolist())
+        self.assertNotEqual(history[1].tolist(), candidate[1].tolist())
+        self.assertTrue(((history[1:] >= 1) & (history[1:] <= 127)).all())
+
+
+class KMeansTests(unittest.TestCase):
+    def setUp(self) -> None:
+        self.rows = torch.randn(500, 6, generator=torch.Generator().manual_seed(2))
+
+    def test_the_same_seed_gives_the_same_codebooks(self) -> None:
+        first, second, other = (kmeans.fit(self.rows, 2, 8, 10, True, seed) for seed in (1, 1, 2))
+        self.assertTrue(torch.equal(first, second))
+        self.assertFalse(torch.equal(first, other))
+
+    def test_every_code_of_the_first_level_is_used_and_each_level_leaves_less(self) -> None:
+        books = kmeans.fit(self.rows, 3, 8, 20, False, 1)
+        rest, errors = self.rows, []
+        for book in books:
+            code, _ = kmeans.nearest(rest, book)
+            rest = rest - book[code]
+            errors.append((rest ** 2).sum(-1).mean().item())
+            self.assertEqual(len(torch.unique(code)), 8)
+        self.assertEqual(errors, sorted(errors, reverse=True))
+
+    def test_a_dead_code_is_revived(self) -> None:
+        book = torch.cat([self.rows[:3], torch.full((1, 6), 1e3)])
+        code, _ = kmeans.nearest(self.rows, kmeans.lloyd(self.rows, book, 20))
+        self.assertEqual(len(torch.unique(code)), 4)
+
+
+class MeasureTests(unittest.TestCase):
+    def test_auc_equals_counting_pairs(self) -> None:
+        g = np.random.default_rng(1)
+        scores, labels = g.integers(0, 6, 80).astype(float), g.integers(0, 2, 80)
+        pairs = [(s > t) + 0.5 * (s == t) for s in scores[labels == 1] for t in scores[labels == 0]]
+        self.assertAlmostEqual(evaluation.auc(scores, labels), float(np.mean(pairs)))
+
+    def test_softmax_loss_counts_what_was_open_only(self) -> None:
+        scores = torch.tensor([[1.0, 2.0, 50.0]])
+        loss = softmax_loss(scores, torch.tensor([[1.0, 0, 0]]), torch.tensor([[1.0, 1, 0]]))
+        self.assertAlmostEqual(loss.item(), float(np.log(1 + np.e)), places=5)
+
+
+class PackageTests(unittest.TestCase):
+    def test_the_package_is_whole_and_its_version_a_function_of_its_files(self) -> None:
+        config = small.config()
+        with tempfile.TemporaryDirectory() as folder:
+            versions = [package.write(config, package.Models.create(config), Path(folder) / str(i), names(), {}, {}) for i in range(2)]
+            other = dataclasses.replace(config, seed=2)
+            versions.append(package.write(other, package.Models.create(other), Path(folder) / "2", names(), {}, {}))
+            manifest = json.loads((Path(folder) / "0" / "manifest.json").read_text())
+            check = safetensors.load(Path(folder) / "0" / "check.safetensors")
+        self.assertEqual(versions[0], versions[1])
+        self.assertNotEqual(versions[0], versions[2])
+        self.assertEqual(manifest["version"], versions[0])
+        self.assertEqual(len(manifest["files"]), 6)
+        models = package.Models.create(config).eval()
+        with torch.no_grad():
+            history = {name: torch.from_numpy(check[f"context.in.{name}"]) for name in package.HISTORY_INPUTS}
+            candidates = {name: torch.from_numpy(check[f"candidates.in.{name}"]) for name in package.CANDIDATE_INPUTS}
+            scores = models.ranker.probabilities(models.ranker(history, candidates))
+        np.testing.assert_allclose(scores, check["candidates.out.probabilities"], atol=1e-6)
+
+    def test_an_unknown_key_of_the_configuration_is_named(self) -> None:
+        with self.assertRaisesRegex(ValueError, "unknown layer; known are .*layers"):
+            configuration.from_dict(configuration.EncoderConfig, {"layer": 3}, "file")
+
+
+if __name__ == "__main__":
+    unittest.main()
