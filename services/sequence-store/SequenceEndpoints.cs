@@ -3,6 +3,7 @@ using System.Globalization;
 using Mesh.Contracts;
 using Mesh.Hosting;
 using Mesh.SequenceStore.Sequences;
+using Mesh.SequenceStore.Training;
 using Mesh.SequenceStore.Writing;
 using Microsoft.AspNetCore.Http.HttpResults;
 
@@ -24,6 +25,7 @@ internal static class SequenceEndpoints
         app.MapDelete("/users/{user}", EraseAsync);
         app.MapPost("/requests", LogRequestAsync);
         app.MapGet("/requests/{requestId}", FindRequestAsync);
+        app.MapTraining();
         app.MapGet("/status", Status);
 
         var subscriber = app.Services.GetRequiredService<EventSubscriber>();
@@ -100,7 +102,8 @@ internal static class SequenceEndpoints
     private static async Task<Results<NoContent, ValidationProblem>> LogRequestAsync(HttpRequest request, IUserWriter writer, CancellationToken cancellation)
     {
         RequestLogEntry entry = await request.ReadProtobufAsync<RequestLogEntry>(cancellation);
-        var checks = new InputChecks().User(entry.UserId).Rule("requestId", MeshId.IsUlid(entry.RequestId) ? "" : "must be a ULID");
+        var checks = new InputChecks().User(entry.UserId).Rule("requestId", MeshId.IsUlid(entry.RequestId) ? "" : "must be a ULID")
+            .Rule("timeMs", entry.TimeMs > 0 ? "" : $"{entry.TimeMs} is not a time");
         if (checks.Faults.Count > 0) return TypedResults.ValidationProblem(checks.Faults);
 
         await writer.LogRequestAsync(entry, cancellation);

@@ -13,6 +13,7 @@ internal sealed class SequenceMetrics
     private readonly Histogram<int> _batchSize;
     private readonly Histogram<double> _eventLag;
     private readonly Histogram<double> _contextDuration;
+    private readonly Counter<long> _trainingRows;
     private long _appendedTotal;
     private long _duplicatesTotal;
     private long _lastEventLagMs;
@@ -27,6 +28,7 @@ internal sealed class SequenceMetrics
         _batchSize = meter.CreateHistogram<int>("mesh.sequence_store.append.size", "{event}", "Events of one user in one append.");
         _eventLag = meter.CreateHistogram<double>("mesh.sequence_store.event.lag", "s", "Accepted by the gateway to durable here.");
         _contextDuration = meter.CreateHistogram<double>("mesh.sequence_store.context.duration", "s", "Time to read one user's context.");
+        _trainingRows = meter.CreateCounter<long>("mesh.sequence_store.training.rows", "{row}", "Training rows that were joined and sent.");
     }
 
     public long EventsAppended => Interlocked.Read(ref _appendedTotal);
@@ -54,6 +56,8 @@ internal sealed class SequenceMetrics
     }
 
     public void Poison() => _dropped.Add(1, new KeyValuePair<string, object?>("reason", "poison"));
+
+    public void TrainingRowSent() => _trainingRows.Add(1);
 
     public void ContextRead(TimeSpan elapsed) => _contextDuration.Record(elapsed.TotalSeconds);
 }

@@ -25,6 +25,10 @@ public sealed class SequenceOptions
     [Range(1, 1_000)]
     public int RequestPagesMax { get; init; } = 40;
 
+    /// <summary>Training exports that may run at a time; past it 503. Default 2.</summary>
+    [Range(1, 100)]
+    public int ExportsMax { get; init; } = 2;
+
     /// <summary>Users that one delivery of events is written to at a time. Default 16.</summary>
     [Range(1, 256)]
     public int AppendParallelism { get; init; } = 16;

@@ -1,6 +1,7 @@
 using Dapr.Actors;
 using Mesh.SequenceStore.Sequences;
 using Mesh.SequenceStore.Storage;
+using Mesh.SequenceStore.Training;
 using Mesh.SequenceStore.Writing;
 using Microsoft.Extensions.Options;
 
@@ -26,9 +27,14 @@ internal static class SequenceSetup
         services.AddSingleton<UserLog>();
         services.AddSingleton<UserProfile>();
         services.AddSingleton(provider => new ServedRing(Store(provider), provider.GetRequiredService<IOptions<SequenceOptions>>().Value.ServedMax));
-        services.AddSingleton(provider => new RequestLog(Store(provider), provider.GetRequiredService<IOptions<SequenceOptions>>().Value.RequestPagesMax));
+        services.AddSingleton(provider => new UserDirectory(Store(provider)));
+        services.AddSingleton<IDirectoryWriter, ActorDirectoryWriter>();
+        services.AddSingleton(provider => new RequestLog(
+            Store(provider), provider.GetRequiredService<IDirectoryWriter>(), provider.GetRequiredService<IOptions<SequenceOptions>>().Value.RequestPagesMax));
         services.AddSingleton<Erasure>();
         services.AddSingleton<SequenceReader>();
+        services.AddSingleton<TrainingExport>();
+        services.AddSingleton<ExportGate>();
 
         services.AddSingleton<IUserWriter, ActorUserWriter>();
         services.AddSingleton<EventSubscriber>();
@@ -36,6 +42,7 @@ internal static class SequenceSetup
         services.AddActors(actors =>
         {
             actors.Actors.RegisterActor<UserSequenceActor>();
+            actors.Actors.RegisterActor<UserBucketActor>();
             actors.UseJsonSerialization = true;
             actors.ActorIdleTimeout = TimeSpan.FromSeconds(options.ActorIdleSeconds);
             actors.ActorScanInterval = TimeSpan.FromSeconds(Math.Max(1, options.ActorIdleSeconds / 2));

@@ -19,7 +19,7 @@ internal sealed class ActorLoopback(Func<HttpMessageHandler> app) : HttpMessageH
         // /v1.0/actors/{type}/{id}/method/{method}
         string[] parts = request.RequestUri!.AbsolutePath.Split('/', StringSplitOptions.RemoveEmptyEntries);
         Calls.Enqueue(Uri.UnescapeDataString(parts[3]));
-        SemaphoreSlim turn = _turns.GetOrAdd(parts[3], _ => new SemaphoreSlim(1));
+        SemaphoreSlim turn = _turns.GetOrAdd($"{parts[2]}/{parts[3]}", _ => new SemaphoreSlim(1));
         await turn.WaitAsync(cancellationToken);
         try
         {

@@ -24,6 +24,9 @@ internal sealed class InMemoryUserState : IUserStateStore
     /// <summary>Runs before each read, with the keys asked for.</summary>
     public Func<IReadOnlyCollection<string>, Task>? BeforeGet { get; set; }
 
+    /// <summary>Runs after each transaction that was applied.</summary>
+    public Action<IReadOnlyCollection<KeyValuePair<string, byte[]?>>>? AfterTransaction { get; set; }
+
     public List<IReadOnlyCollection<string>> Gets { get; } = [];
 
     public IReadOnlyCollection<string> Keys
@@ -62,6 +65,7 @@ internal sealed class InMemoryUserState : IUserStateStore
             }
         }
 
+        AfterTransaction?.Invoke(writes);
         if (fault == Fault.AfterCommit) throw new IOException("The sidecar was gone after the commit.");
         return Task.CompletedTask;
     }

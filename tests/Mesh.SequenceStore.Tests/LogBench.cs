@@ -1,5 +1,7 @@
 using System.Diagnostics.Metrics;
 using Mesh.SequenceStore.Sequences;
+using Mesh.SequenceStore.Training;
+using Mesh.SequenceStore.Writing;
 using Microsoft.Extensions.Time.Testing;
 
 namespace Mesh.SequenceStore.Tests;
@@ -13,11 +15,13 @@ internal sealed class LogBench
         Clock.SetUtcNow(DateTimeOffset.FromUnixTimeMilliseconds(Engagements.EpochMs));
         Metrics = new SequenceMetrics(new TestMeters());
         Log = new UserLog(State, new LogShape(chunkEvents, eventsMax, retentionDays, engagedMax, recentIdsMax), Clock, Metrics);
-        Requests = new RequestLog(State, pagesMax: 2);
+        Users = new UserDirectory(State, usersMax: 3);
+        Requests = new RequestLog(State, new DirectWriter(Users), pagesMax: 2);
         Erasure = new Erasure(State, Requests, Clock);
         Profile = new UserProfile(State);
         Served = new ServedRing(State, servedMax: 10);
         Reader = new SequenceReader(State);
+        Export = new TrainingExport(State, Users, Requests, Reader);
     }
 
     public InMemoryUserState State { get; }
@@ -28,6 +32,8 @@ internal sealed class LogBench
 
     public UserLog Log { get; }
 
+    public UserDirectory Users { get; }
+
     public RequestLog Requests { get; }
 
     public Erasure Erasure { get; }
@@ -37,6 +43,15 @@ internal sealed class LogBench
     public ServedRing Served { get; }
 
     public SequenceReader Reader { get; }
+
+    public TrainingExport Export { get; }
+
+    private sealed class DirectWriter(UserDirectory users) : IDirectoryWriter
+    {
+        public Task AddAsync(string user, CancellationToken cancellation) => users.AddAsync(user, cancellation);
+
+        public Task RemoveAsync(string user, CancellationToken cancellation) => users.RemoveAsync(user, cancellation);
+    }
 
     private sealed class TestMeters : IMeterFactory
     {

@@ -67,6 +67,50 @@ public sealed class RealSidecarTests
     }
 
     [Fact]
+    public async Task Training_rows_of_every_acknowledged_request_stream_through_the_sidecar_once_though_the_service_is_killed()
+    {
+        await using ServiceProcess service = await ServiceProcess.StartAsync();
+        RequestLogEntry[] entries = [.. Enumerable.Range(0, 200).Select(i => TrainingExportTests.Request(i, i % 10 == 0 ? OddUser : $"user-{i % 40}", Engagements.EpochMs + i))];
+        var acknowledged = new HashSet<string>();
+
+        // New users come to the directory from many actors at the same time; a kill cuts some of them off half-way.
+        async Task LogAsync(RequestLogEntry entry)
+        {
+            using HttpResponseMessage response = await service.InvokeAsync(HttpMethod.Post, "requests", entry);
+            lock (acknowledged)
+            {
+                if (response.StatusCode == HttpStatusCode.NoContent) acknowledged.Add(entry.RequestId);
+            }
+        }
+
+        Task[] logging = [.. entries[..150].Select(LogAsync)];
+        await Task.WhenAny(logging);
+        await service.KillAndRestartAsync();
+        await Task.WhenAll(logging);
+        foreach (RequestLogEntry entry in entries[100..]) await LogAsync(entry);
+
+        string[] rows = await RowsAsync(service, "training");
+        var pages = new List<string>();
+        for (string[] page = await RowsAsync(service, "training?limit=17"); page.Length > 0; page = await RowsAsync(service, $"training?limit=17&after={TrainingHttpTests.CursorOf(pages[^1])}"))
+        {
+            pages.AddRange(page);
+        }
+
+        string[] ids = [.. rows.Select(ProtobufJson.Parse<TrainingRow>).Select(row => row.RequestId)];
+        Assert.Equal(ids.Distinct(), ids);
+        Assert.Empty(acknowledged.Except(ids));
+        Assert.Superset(entries[100..].Select(entry => entry.RequestId).ToHashSet(), ids.ToHashSet());
+        Assert.Equal(rows, pages);
+    }
+
+    private static async Task<string[]> RowsAsync(ServiceProcess service, string path)
+    {
+        using HttpResponseMessage response = await service.InvokeAsync(HttpMethod.Get, path);
+        Assert.Equal((HttpStatusCode.OK, JsonLinesResult.ContentType), (response.StatusCode, response.Content.Headers.ContentType?.MediaType));
+        return TrainingHttpTests.Lines(await response.Content.ReadAsStringAsync());
+    }
+
+    [Fact]
     public async Task Profile_request_log_and_erasure_work_through_the_sidecar()
     {
         await using ServiceProcess service = await ServiceProcess.StartAsync();

@@ -62,6 +62,10 @@ internal sealed class SequenceReader(IUserStateStore store)
         return history;
     }
 
+    /// <summary>The whole log, oldest first: at most as many events as one user may have.</summary>
+    public async Task<LoggedEvent[]> LogAsync(string user, CancellationToken cancellation) =>
+        (await ReadAsync(user, [], long.MaxValue, int.MaxValue, cancellation)).Events;
+
     private async Task<LogRead> ReadAsync(string user, string[] alsoKeys, long asOfMs, int count, CancellationToken cancellation)
     {
         string headKey = StateKeys.Head(user);
@@ -109,8 +113,8 @@ internal sealed class SequenceReader(IUserStateStore store)
         return [.. events.Skip(events.Count - count)];
     }
 
-    // How many of an ordered run lie at or before the moment.
-    private static int CountUntil(ReadOnlySpan<LoggedEvent> events, long asOfMs)
+    /// <summary>How many of an ordered run lie at or before the moment.</summary>
+    internal static int CountUntil(ReadOnlySpan<LoggedEvent> events, long asOfMs)
     {
         int low = 0, high = events.Length;
         while (low < high)
@@ -123,7 +127,8 @@ internal sealed class SequenceReader(IUserStateStore store)
         return low;
     }
 
-    private static Sequence SequenceOf(ReadOnlySpan<LoggedEvent> events)
+    /// <summary>Events as columns.</summary>
+    internal static Sequence SequenceOf(ReadOnlySpan<LoggedEvent> events)
     {
         var sequence = new Sequence();
         var actions = new byte[events.Length];

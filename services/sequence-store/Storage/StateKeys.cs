@@ -23,4 +23,6 @@ internal static class StateKeys
     public static string RequestPage(string user, long pageId) => string.Create(CultureInfo.InvariantCulture, $"u:{user}:r:{pageId}");
 
     public static string Request(Ulid requestId) => $"r:{requestId}";
+
+    public static string DirectoryNode(string prefix) => $"d:{prefix}";
 }
