@@ -27,6 +27,18 @@ public sealed partial class StructureTests
     }
 
     [Fact]
+    public void One_library_owns_the_runtime_of_models_and_swaps_it_for_the_GPU()
+    {
+        string[] users = [.. Repository.Files(".csproj").Where(project => Repository.Read(project).Contains("Microsoft.ML.OnnxRuntime", StringComparison.Ordinal))];
+        XElement[] groups = [.. XDocument.Parse(Repository.Read("libs/Mesh.Inference/Mesh.Inference.csproj")).Descendants("ItemGroup").Where(group => group.Attribute("Condition") is not null)];
+
+        Assert.Equal(["libs/Mesh.Inference/Mesh.Inference.csproj"], users);
+        Assert.Equal(
+            [("'$(Gpu)' != 'true'", "Microsoft.ML.OnnxRuntime"), ("'$(Gpu)' == 'true'", "Microsoft.ML.OnnxRuntime.Gpu")],
+            groups.Select(group => (group.Attribute("Condition")!.Value, group.Elements("PackageReference").Single().Attribute("Include")!.Value)));
+    }
+
+    [Fact]
     public void The_sidecar_knows_nothing_of_the_mesh()
     {
         string[] faults = [.. References().Where(reference => reference.From.StartsWith("sidecar/", StringComparison.Ordinal)).Select(reference => reference.To)];

@@ -37,7 +37,7 @@ class GactEncoder(nn.Module):
             x, keys, values = block.context(x, m)
             layers.append((keys, values))
         x = self.norm(x)
-        pooled = (x * m.unsqueeze(-1)).sum(1) / (m.sum(1, keepdim=True) + 1e-6)
+        pooled = sum_rows(x * m.unsqueeze(-1)) / (m.sum(1, keepdim=True) + 1e-6)
         return layers, x[:, :self.globals_count], pooled
 
 
@@ -49,3 +49,8 @@ def fold(tokens: Tensor, k: int) -> Tensor:
 def fold_mask(mask: Tensor, k: int) -> Tensor:
     """A folded token counts as soon as one of its k does; as history is right-aligned that is its last."""
     return mask if k == 1 else mask.reshape(mask.shape[0], mask.shape[1] // k, k)[..., -1]
+
+
+def sum_rows(x: Tensor) -> Tensor:
+    """[B, L, d] to [B, d]. As a product: ONNX Runtime adds in another order where B is 1 than where it is more."""
+    return torch.matmul(torch.ones_like(x[:, :, 0]).unsqueeze(1), x)[:, 0]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..config import ACTION_COUNT, DENSE_WIDTH, GAP_BUCKETS, SURFACE_BUCKETS, Config
 from .embeddings import HistoryEmbedding, _table
-from .gact import GactEncoder
+from .gact import GactEncoder, sum_rows
 
 CANDIDATE_INPUTS = ("candidate_codes", "candidate_authors", "candidate_ages", "candidate_dense", "surface")
 MATCHES = 3                                  # author, first code, bigram
@@ -48,12 +48,13 @@ class Ranker(nn.Module):
         tokens, latest = self.history(history, keep)
         layers, _, pooled = self.encoder(tokens, latest, mask)
         statistics = self._statistics(history)
-        overall = torch.log1p(statistics.sum(1))
+        overall = _log1p(sum_rows(statistics))
         authors, codes = history["history_authors"], history["history_codes"]
         state: dict[str, Tensor] = {}
         for layer, (keys, values) in enumerate(layers):
             state[f"keys_{layer}"], state[f"values_{layer}"] = keys, values
-        state["user"] = self.user(torch.cat([pooled, overall], dim=-1))
+        # Two equal rows, as a single one takes a matrix-vector path whose last bit differs: one user alone must be as among many.
+        state["user"] = self.user(torch.cat([pooled, overall], dim=-1).unsqueeze(1).expand(-1, 2, -1))[:, 0]
         state["statistics"] = statistics
         state["match_author"] = self._author_ids(authors)
         state["match_first"] = codes[..., 0]
@@ -108,4 +109,16 @@ class Ranker(nn.Module):
             own = own - (own < 0).long()
             equal = (own.unsqueeze(2) == state[name].unsqueeze(1)).float()
             sums.append(torch.matmul(equal, state["statistics"]))
-        return torch.log1p(torch.cat(sums, dim=-1))
+        return _log1p(torch.cat(sums, dim=-1))
+
+
+def _log1p(x: Tensor) -> Tensor:
+    """log(1 + x) for 0 <= x <= 1,000 to 1e-5, of nothing but operations that IEEE rounds exactly.
+
+    ONNX Runtime takes the logarithm of the last few elements of a thread's share by other code than of the rest: with two
+    threads a candidate's last bit then depended on how many others there were. log(y) = 8 log(y^(1/8)), and that by the series of atanh.
+    """
+    root = torch.sqrt(torch.sqrt(torch.sqrt(1 + x)))
+    z = (root - 1) / (root + 1)
+    square = z * z
+    return 16 * z * (1 + square * (1 / 3 + square * (1 / 5 + square * (1 / 7 + square * (1 / 9 + square / 11)))))

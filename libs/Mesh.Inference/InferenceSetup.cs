@@ -1,0 +1,19 @@
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Options;
+
+namespace Mesh.Inference;
+
+public static class InferenceSetup
+{
+    /// <summary>Registers <see cref="InferenceRuntime"/> and <see cref="ModelFolder"/>, bound from the sections Inference and Models.</summary>
+    public static void AddInference(this IHostApplicationBuilder builder)
+    {
+        ArgumentNullException.ThrowIfNull(builder);
+        builder.Services.AddOptions<InferenceOptions>().BindConfiguration("Inference").ValidateDataAnnotations().ValidateOnStart();
+        builder.Services.AddOptions<ModelsOptions>().BindConfiguration("Models").ValidateOnStart();
+        builder.Services.AddSingleton<InferenceRuntime>();
+        builder.Services.AddSingleton(provider => ModelFolder.Find(
+            provider.GetRequiredService<IOptions<ModelsOptions>>().Value, provider.GetRequiredService<IHostEnvironment>().ContentRootPath));
+    }
+}

@@ -1,0 +1,45 @@
+namespace Mesh.Inference;
+
+/// <summary>Where model packages lie, for services: the folder of <c>Models:Root</c>, or the one found.</summary>
+/// <param name="Path">Absolute; it need not exist, as a service without a model goes on without one.</param>
+public sealed record ModelFolder(string Path)
+{
+    private const string Name = "models";
+
+    /// <summary>
+    /// The configured folder; else the nearest <c>models</c> with a package in it, from the content root upwards; else the one
+    /// beside the binary, where publishing puts it.
+    /// </summary>
+    public static ModelFolder Find(ModelsOptions options, string contentRoot)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        if (options.Root.Length > 0) return new ModelFolder(System.IO.Path.GetFullPath(options.Root, contentRoot));
+        for (DirectoryInfo? folder = new(contentRoot); folder is not null; folder = folder.Parent)
+        {
+            string models = System.IO.Path.Combine(folder.FullName, Name);
+            if (HoldsPackage(models)) return new ModelFolder(models);
+        }
+
+        return new ModelFolder(System.IO.Path.Combine(AppContext.BaseDirectory, Name));
+    }
+
+    /// <summary>The folder of a package, such as "mini".</summary>
+    /// <exception cref="ModelRejectedException">The path leaves the root: messages from a topic name it.</exception>
+    public string Resolve(string package)
+    {
+        string full = System.IO.Path.GetFullPath(package, Path);
+        string relative = System.IO.Path.GetRelativePath(Path, full);
+        if (package.Length == 0 || relative == "." || relative.StartsWith("..", StringComparison.Ordinal) || System.IO.Path.IsPathRooted(relative))
+        {
+            throw new ModelRejectedException($"'{package}' is not a folder under Models:Root ({Path}).");
+        }
+
+        return full;
+    }
+
+    /// <summary>Folders directly under the root that have a manifest, by name.</summary>
+    public IReadOnlyList<string> Packages() => !Directory.Exists(Path) ? [] : [.. Directory.EnumerateDirectories(Path)
+        .Where(folder => File.Exists(System.IO.Path.Combine(folder, ModelManifest.FileName))).Order(StringComparer.Ordinal)];
+
+    private static bool HoldsPackage(string models) => new ModelFolder(models).Packages().Count > 0;
+}

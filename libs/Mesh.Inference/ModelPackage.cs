@@ -1,0 +1,191 @@
+using System.Diagnostics;
+using Mesh.Contracts;
+using Mesh.Inference.Features;
+using Mesh.Numerics;
+using Mesh.Snapshots;
+
+namespace Mesh.Inference;
+
+/// <summary>Which graphs of a package a service needs.</summary>
+[Flags]
+public enum ModelGraphs
+{
+    None = 0,
+
+    /// <summary>item.onnx: tokens to vector and codes.</summary>
+    Item = 1,
+
+    /// <summary>user.onnx: history to query vectors.</summary>
+    User = 2,
+
+    /// <summary>context.onnx and candidates.onnx.</summary>
+    Ranking = 4,
+}
+
+/// <summary>
+/// A model package that was checked whole: hashes, shapes, actions, version, and the golden pair run on the graphs that were opened.
+/// Several versions may be open at once; a hot swap disposes of the old one, and its leases end in their own time.
+/// </summary>
+public sealed class ModelPackage : Leased
+{
+    /// <summary>
+    /// Fewest rows of a run of candidates.onnx: a single row takes a matrix-vector path that differs in the last bit, so a lone
+    /// candidate is padded to two rows.
+    /// </summary>
+    public const int CandidateRowsMin = 2;
+
+    private const string CodebooksFile = "codebooks.safetensors";
+
+    private readonly GraphSession?[] _graphs;
+
+    private ModelPackage(string folder, ModelManifest manifest, ReadOnlyMemory<byte> manifestJson, GraphSession?[] graphs, IReadOnlyList<TensorSpec> state)
+    {
+        (Folder, Manifest, ManifestJson, _graphs, ContextState) = (folder, manifest, manifestJson, graphs, state);
+    }
+
+    public string Folder { get; }
+
+    public ModelManifest Manifest { get; }
+
+    /// <summary>manifest.json as it lies in the package, for snapshots.</summary>
+    public ReadOnlyMemory<byte> ManifestJson { get; }
+
+    public string Version => Manifest.Version;
+
+    /// <summary>item.onnx: <c>tokens</c> [N,T] to <c>codes</c> [N,levels] and <c>vector</c> [N,dim].</summary>
+    public GraphSession Item => Graph(0);
+
+    /// <summary>user.onnx: the history to <c>vectors</c> [B,V,dim].</summary>
+    public GraphSession User => Graph(1);
+
+    /// <summary>context.onnx: the history to <see cref="ContextState"/>.</summary>
+    public GraphSession Context => Graph(2);
+
+    /// <summary>candidates.onnx: context state and candidates to <c>probabilities</c> [B,N,14].</summary>
+    public GraphSession Candidates => Graph(3);
+
+    /// <summary>What context.onnx gives and candidates.onnx takes; only the first dimension, B, is free. Empty without <see cref="ModelGraphs.Ranking"/>.</summary>
+    public IReadOnlyList<TensorSpec> ContextState { get; }
+
+    /// <summary>Loads a package and opens the graphs asked for. Reads files and runs graphs: not for a request's path.</summary>
+    /// <exception cref="ModelRejectedException">It breaks a rule; the message names file, value and rule.</exception>
+    public static ModelPackage Load(string folder, ModelGraphs graphs, InferenceRuntime runtime, CancellationToken cancellation)
+    {
+        ArgumentNullException.ThrowIfNull(runtime);
+        long started = Stopwatch.GetTimestamp();
+        try
+        {
+            var opened = new GraphSession?[4];
+            try
+            {
+                ModelPackage package = Load(folder, graphs, runtime, opened, out float difference, cancellation);
+                Log.Loaded(runtime.Logger, package.Version, folder, Stopwatch.GetElapsedTime(started).TotalMilliseconds, graphs.ToString(), runtime.Provider, difference);
+                return package;
+            }
+            catch
+            {
+                foreach (GraphSession? session in opened) session?.Dispose();
+                throw;
+            }
+        }
+        catch (Exception exception) when (exception is ModelRejectedException or SnapshotFormatException or IOException or UnauthorizedAccessException)
+        {
+            throw new ModelRejectedException($"The model in {folder} is refused. {exception.Message}", exception);
+        }
+    }
+
+    /// <summary>Reads the manifest of a package only, to see which version lies there.</summary>
+    /// <exception cref="ModelRejectedException">There is none, or it breaks a rule.</exception>
+    public static ModelManifest ReadManifest(string folder)
+    {
+        try
+        {
+            return ModelManifest.Read(ReadFile(folder, ModelManifest.FileName, long.MaxValue));
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new ModelRejectedException($"{folder} has no {ModelManifest.FileName} that can be read: {exception.Message}", exception);
+        }
+    }
+
+    /// <summary>The bytes of a file of the package, such as user.onnx for a snapshot, checked against the manifest.</summary>
+    public byte[] ReadFile(string name)
+    {
+        byte[] content = ReadFile(Folder, name, long.MaxValue);
+        Manifest.Check(name, content);
+        return content;
+    }
+
+    /// <summary>The codebooks that item.onnx quantises with.</summary>
+    public ResidualCodebooks ReadCodebooks() => ReadCodebooks(ReadFile(CodebooksFile), Manifest);
+
+    /// <summary>Runs the ranking graphs once on zeros at the sizes that will be served.</summary>
+    public void WarmUpRanking(int batch, int candidates, CancellationToken cancellation)
+    {
+        Context.WarmUp(_ => [batch], cancellation);
+        Candidates.WarmUp(_ => [batch, candidates], cancellation);
+    }
+
+    protected override void Release()
+    {
+        foreach (GraphSession? session in _graphs) session?.Dispose();
+    }
+
+    private GraphSession Graph(int index) => _graphs[index] ?? throw new InvalidOperationException($"The package {Version} was loaded without {GraphFiles.Names[index]}.");
+
+    private static ModelPackage Load(string folder, ModelGraphs graphs, InferenceRuntime runtime, GraphSession?[] opened, out float difference, CancellationToken cancellation)
+    {
+        long bytesMax = runtime.Options.ModelFileMebibytesMax * 1024L * 1024;
+        byte[] manifestJson = ReadFile(folder, ModelManifest.FileName, bytesMax);
+        ModelManifest manifest = ModelManifest.Read(manifestJson);
+        foreach (string name in GraphFiles.Names.Append(CodebooksFile).Append(GoldenCheck.FileName)) _ = manifest.Files.FirstOrDefault(file => file.Name == name)
+            ?? throw new ModelRejectedException($"{ModelManifest.FileName} names no {name}; a package has {string.Join(", ", GraphFiles.Names)}, {CodebooksFile} and {GoldenCheck.FileName}.");
+
+        // Every file is hashed, opened or not: a package is good as a whole or not at all.
+        SafeTensors? check = null;
+        foreach (ModelFile file in manifest.Files)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            byte[] content = ReadFile(folder, file.Name, bytesMax);
+            manifest.Check(file.Name, content);
+            int graph = Array.IndexOf(GraphFiles.Names, file.Name);
+            if (graph >= 0 && graphs.HasFlag(GraphFiles.NeededFor[graph])) opened[graph] = runtime.Open(file.Name, content);
+            if (file.Name == CodebooksFile) ReadCodebooks(content, manifest);
+            if (file.Name == GoldenCheck.FileName) check = SafeTensors.Read(content);
+        }
+
+        IReadOnlyList<TensorSpec> state = StateOf(opened[2], check!);
+        GraphContract.Check(opened, manifest, state);
+        difference = 0;
+        for (int graph = 0; graph < opened.Length; graph++)
+        {
+            if (opened[graph] is { } session) difference = Math.Max(difference, GoldenCheck.Run(session, Path.GetFileNameWithoutExtension(session.Name), check!, cancellation));
+        }
+
+        return new ModelPackage(folder, manifest, manifestJson, opened, state);
+    }
+
+    // Exporters often leave inner dimensions of outputs unnamed; the golden pair says how long they are.
+    private static TensorSpec[] StateOf(GraphSession? context, SafeTensors check) => context is null
+        ? []
+        : [.. context.Outputs.Select(output =>
+        {
+            SafeTensor golden = check.Find($"context.out.{output.Name}") ?? throw new ModelRejectedException($"{GoldenCheck.FileName} has no tensor 'context.out.{output.Name}'.");
+            if (!output.Fits(output.Element, golden.Shape)) throw new ModelRejectedException($"{GoldenCheck.FileName}: '{golden.Name}' is [{string.Join(',', golden.Shape)}]; context.onnx gives {output}.");
+            return output with { Shape = [-1, .. golden.Shape.Skip(1)] };
+        })];
+
+    private static ResidualCodebooks ReadCodebooks(byte[] content, ModelManifest manifest)
+    {
+        SafeTensor tensor = SafeTensors.Read(content).Require("codebooks", TensorType.F32, manifest.SemanticIds.Levels, manifest.SemanticIds.CodesPerLevel, -1);
+        return new ResidualCodebooks(manifest.SemanticIds.Levels, manifest.SemanticIds.CodesPerLevel, (int)tensor.Shape[2], tensor.Values<float>().ToArray());
+    }
+
+    private static byte[] ReadFile(string folder, string name, long bytesMax)
+    {
+        var file = new FileInfo(Path.Combine(folder, name));
+        if (!file.Exists) throw new ModelRejectedException($"{name} is not there.");
+        if (file.Length > bytesMax) throw new ModelRejectedException($"{name} has {file.Length} bytes; Inference:ModelFileMebibytesMax lets {bytesMax} pass.");
+        return File.ReadAllBytes(file.FullName);
+    }
+}

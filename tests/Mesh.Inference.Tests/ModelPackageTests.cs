@@ -1,0 +1,280 @@
+using System.Security.Cryptography;
+using System.Text.Json.Nodes;
+using Mesh.Contracts;
+using Mesh.Inference.Features;
+using Mesh.Snapshots;
+using Mesh.Testing;
+
+namespace Mesh.Inference.Tests;
+
+public sealed class ModelPackageTests
+{
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void Every_graph_agrees_with_PyTorch_to_1e_4(int threads)
+    {
+        using InferenceRuntime runtime = Runtimes.Create(new InferenceOptions { IntraOpThreads = threads });
+        using ModelPackage package = Runtimes.LoadMini(runtime);
+        SafeTensors check = SafeTensors.Read(package.ReadFile(GoldenCheck.FileName));
+
+        foreach (GraphSession session in new[] { package.Item, package.User, package.Context, package.Candidates })
+        {
+            float difference = GoldenCheck.Run(session, Path.GetFileNameWithoutExtension(session.Name), check, CancellationToken.None);
+
+            Assert.True(difference <= 1e-4f, $"{session.Name} differs by {difference}");
+        }
+    }
+
+    [Fact]
+    public void A_service_opens_only_the_graphs_that_it_needs()
+    {
+        using InferenceRuntime runtime = Runtimes.Create();
+        using ModelPackage package = Runtimes.LoadMini(runtime, ModelGraphs.Item);
+
+        Assert.Equal("item.onnx", package.Item.Name);
+        Assert.Empty(package.ContextState);
+        Assert.Contains("without candidates.onnx", Assert.Throws<InvalidOperationException>(() => package.Candidates).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_file_with_one_bit_changed_is_refused_by_its_hash()
+    {
+        using var broken = new BrokenPackage();
+        broken.Change("user.onnx", bytes => bytes[bytes.Length / 2] ^= 1);
+
+        Refused(broken, "user.onnx has the sha256", ModelGraphs.Item); // even where the file is not needed
+    }
+
+    [Fact]
+    public void A_file_cut_short_is_refused_by_its_length()
+    {
+        using var broken = new BrokenPackage();
+        broken.Write("item.onnx", broken.Read("item.onnx")[..^100]);
+
+        Refused(broken, "item.onnx has ");
+    }
+
+    [Fact]
+    public void A_missing_file_is_named()
+    {
+        using var broken = new BrokenPackage();
+        File.Delete(Path.Combine(broken.Folder, "candidates.onnx"));
+
+        Refused(broken, "candidates.onnx is not there");
+    }
+
+    [Fact]
+    public void Bytes_that_are_no_graph_are_refused_though_their_hash_is_right()
+    {
+        using var broken = new BrokenPackage();
+        broken.Write("context.onnx", [1, 2, 3, 4]);
+        broken.Seal();
+
+        Refused(broken, "context.onnx (4 bytes) is not a graph");
+    }
+
+    [Fact]
+    public void Actions_in_another_order_are_refused()
+    {
+        using var broken = new BrokenPackage();
+        broken.Manifest["actions"]!.AsArray().Insert(0, (JsonNode)"report");
+        broken.Manifest["actions"]!.AsArray().RemoveAt(14);
+        broken.Seal();
+
+        Refused(broken, "actions are [report, like");
+    }
+
+    [Fact]
+    public void A_version_that_the_files_do_not_make_is_refused()
+    {
+        using var broken = new BrokenPackage();
+        broken.Manifest["version"] = "mini-00000000";
+        broken.Save();
+
+        Refused(broken, "version is 'mini-00000000'; its files make 'mini-");
+    }
+
+    [Theory]
+    [InlineData("tokens_max", 33, "item.onnx takes tokens Int64[-1,32]")]
+    [InlineData("history_max", 64, "user.onnx takes history_codes Int64[-1,128,3]")]
+    [InlineData("gap_buckets", 31, "gap_buckets is 31")]
+    public void Features_of_another_shape_than_the_graphs_are_refused(string setting, int value, string message)
+    {
+        using var broken = new BrokenPackage();
+        broken.Manifest["features"]![setting] = value;
+        broken.Seal();
+
+        Refused(broken, message);
+    }
+
+    [Fact]
+    public void All_faults_of_a_manifest_are_told_at_once()
+    {
+        using var broken = new BrokenPackage();
+        broken.Manifest["format"] = 2;
+        broken.Manifest["semantic_ids"]!["levels"] = 0;
+        broken.Manifest["features"]!["prior_rates"]!.AsArray()[3] = 1.0;
+        broken.Seal();
+
+        ModelRejectedException refused = Assert.Throws<ModelRejectedException>(() => Load(broken));
+        Assert.All(["format is 2", "semantic_ids.levels is 0", "prior_rates must be 14"], fault => Assert.Contains(fault, refused.Message, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void A_manifest_without_a_section_is_refused()
+    {
+        using var broken = new BrokenPackage();
+        broken.Manifest.Remove("semantic_ids");
+        broken.Save();
+
+        Refused(broken, "manifest.json cannot be read");
+    }
+
+    [Theory]
+    [InlineData("candidates.out.probabilities", 0.01f, "candidates.onnx: 'probabilities' is ")]
+    [InlineData("candidates.out.probabilities", float.NaN, "check.safetensors says NaN")]
+    [InlineData("user.out.vectors", 0.01f, "user.onnx: 'vectors' is ")]
+    [InlineData("candidates.in.candidate_dense", float.NaN, "candidates.onnx: 'probabilities' is NaN")]
+    public void A_graph_that_gives_something_else_than_its_check_is_refused(string tensor, float change, string message)
+    {
+        using var broken = new BrokenPackage();
+        broken.ChangeCheck(tensor, values => values[0] += change);
+        broken.Seal();
+
+        Refused(broken, message);
+    }
+
+    [Fact]
+    public void A_check_without_one_of_the_tensors_is_refused()
+    {
+        using var broken = new BrokenPackage();
+        SafeTensors check = SafeTensors.Read(broken.Read(GoldenCheck.FileName));
+        broken.Write(GoldenCheck.FileName, SafeTensors.Write(check.Names.Where(name => name != "item.in.tokens").Select(name => check.Find(name)!)));
+        broken.Seal();
+
+        Refused(broken, "no tensor 'item.in.tokens'");
+    }
+
+    [Fact]
+    public async Task The_user_tower_opens_from_the_bytes_of_a_snapshot_and_gives_unit_vectors()
+    {
+        using InferenceRuntime runtime = Runtimes.Create();
+        using ModelPackage package = Runtimes.LoadMini(runtime, ModelGraphs.None);
+        using UserTower tower = UserTower.Open(package.ReadFile("user.onnx"), package.ManifestJson.Span, runtime, CancellationToken.None);
+
+        float[] vectors = await tower.EncodeAsync(null, new Dictionary<string, HistoryItem>(), CancellationToken.None);
+
+        Assert.Equal(tower.Vectors * tower.Dimensions, vectors.Length);
+        Assert.All(vectors.Chunk(tower.Dimensions), vector => Assert.Equal(1, vector.Sum(value => value * value), 1e-4f));
+    }
+
+    [Fact]
+    public void A_user_tower_of_another_manifest_is_refused()
+    {
+        using InferenceRuntime runtime = Runtimes.Create();
+        using ModelPackage package = Runtimes.LoadMini(runtime, ModelGraphs.None);
+
+        ModelRejectedException refused = Assert.Throws<ModelRejectedException>(
+            () => UserTower.Open(package.ReadFile("item.onnx"), package.ManifestJson.Span, runtime, CancellationToken.None));
+
+        Assert.Contains("user.onnx has ", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Codebooks_are_those_that_the_item_graph_quantises_with()
+    {
+        using InferenceRuntime runtime = Runtimes.Create();
+        using ModelPackage package = Runtimes.LoadMini(runtime, ModelGraphs.Item);
+
+        Assert.Equal(package.Manifest.SemanticIds, new SemanticIdShape(package.ReadCodebooks().Levels, package.ReadCodebooks().CodesPerLevel));
+    }
+
+    [Theory]
+    [InlineData("../etc")]
+    [InlineData("/etc")]
+    [InlineData("")]
+    [InlineData(".")]
+    [InlineData("mini/../..")]
+    public void A_package_path_that_leaves_the_root_is_refused(string path)
+    {
+        Assert.Throws<ModelRejectedException>(() => new ModelFolder("/srv/models").Resolve(path));
+    }
+
+    [Fact]
+    public void Models_are_found_above_the_content_root_unless_configured()
+    {
+        using var folder = new TempFolder();
+        folder.Write("models/mini/manifest.json", "{}");
+        string content = Directory.CreateDirectory(folder.In("services", "ranker")).FullName;
+
+        Assert.Equal(folder.In("models"), ModelFolder.Find(new ModelsOptions(), content).Path);
+        Assert.Equal(folder.In("services", "other"), ModelFolder.Find(new ModelsOptions { Root = "../other" }, content).Path);
+        Assert.Equal([folder.In("models", "mini")], ModelFolder.Find(new ModelsOptions(), content).Packages());
+    }
+
+    private static void Refused(BrokenPackage package, string message, ModelGraphs graphs = ModelGraphs.Item | ModelGraphs.User | ModelGraphs.Ranking) =>
+        Assert.Contains(message, Assert.Throws<ModelRejectedException>(() => Load(package, graphs)).Message, StringComparison.Ordinal);
+
+    private static void Load(BrokenPackage package, ModelGraphs graphs = ModelGraphs.Item | ModelGraphs.User | ModelGraphs.Ranking)
+    {
+        using InferenceRuntime runtime = Runtimes.Create();
+        ModelPackage.Load(package.Folder, graphs, runtime, CancellationToken.None).Dispose();
+    }
+
+    /// <summary>A copy of models/mini to damage.</summary>
+    private sealed class BrokenPackage : IDisposable
+    {
+        private readonly TempFolder _temp = new();
+
+        public BrokenPackage()
+        {
+            foreach (string file in Directory.GetFiles(Runtimes.MiniFolder)) File.Copy(file, Path.Combine(Folder, Path.GetFileName(file)));
+            Manifest = JsonNode.Parse(Read(ModelManifest.FileName))!.AsObject();
+        }
+
+        public JsonObject Manifest { get; }
+
+        public string Folder => _temp.Path;
+
+        public byte[] Read(string name) => File.ReadAllBytes(Path.Combine(Folder, name));
+
+        public void Write(string name, byte[] content) => File.WriteAllBytes(Path.Combine(Folder, name), content);
+
+        public void Change(string name, Action<byte[]> change)
+        {
+            byte[] content = Read(name);
+            change(content);
+            Write(name, content);
+        }
+
+        public void ChangeCheck(string tensor, Action<float[]> change)
+        {
+            SafeTensors check = SafeTensors.Read(Read(GoldenCheck.FileName));
+            SafeTensor old = check.Find(tensor)!;
+            float[] values = old.Values<float>().ToArray();
+            change(values);
+            var changed = SafeTensor.Of<float>(tensor, TensorType.F32, values, [.. old.Shape]);
+            Write(GoldenCheck.FileName, SafeTensors.Write(check.Names.Select(name => name == tensor ? changed : check.Find(name)!)));
+        }
+
+        public void Save() => Write(ModelManifest.FileName, System.Text.Encoding.UTF8.GetBytes(Manifest.ToJsonString()));
+
+        /// <summary>Makes hashes and version right again, so that only the damage itself is left to find.</summary>
+        public void Seal()
+        {
+            var files = new List<ModelFile>();
+            foreach (JsonNode? entry in Manifest["files"]!.AsArray())
+            {
+                byte[] content = Read((string)entry!["name"]!);
+                files.Add(new ModelFile((string)entry["name"]!, content.Length, Convert.ToHexStringLower(SHA256.HashData(content))));
+                (entry["bytes"], entry["sha256"]) = (files[^1].Bytes, files[^1].Sha256);
+            }
+
+            Manifest["version"] = ModelManifest.VersionOf("mini", files);
+            Save();
+        }
+
+        public void Dispose() => _temp.Dispose();
+    }
+}
