@@ -3,6 +3,7 @@ using Mesh.IndexUpdater.Deltas;
 using Mesh.IndexUpdater.Encoders;
 using Mesh.IndexUpdater.Shards;
 using Mesh.IndexUpdater.Writing;
+using Mesh.Inference;
 using Mesh.Snapshots;
 
 namespace Mesh.IndexUpdater;
@@ -15,7 +16,9 @@ internal static class IndexUpdaterSetup
         services.AddOptions<IndexUpdaterOptions>().Bind(builder.Configuration.GetSection("IndexUpdater")).ValidateDataAnnotations().ValidateOnStart();
         services.AddSingleton<IndexUpdaterMetrics>();
 
-        services.AddSingleton<IItemModels, HashingModels>();
+        services.AddOptions<DefaultModelOptions>().Bind(builder.Configuration.GetSection("Models"));
+        builder.AddInference();
+        services.AddSingleton<IItemModels, PackageModels>();
         services.AddSingleton<IShardState, SidecarShardState>();
         services.AddSingleton<IDeltaPublisher, SidecarDeltaPublisher>();
         services.AddSingleton<ISnapshotBlobs, BindingSnapshotBlobs>();

@@ -3,8 +3,8 @@ namespace Mesh.Retrieval;
 /// <summary>Log lines of this service: event ids 3000-3999.</summary>
 internal static partial class Log
 {
-    [LoggerMessage(EventId = 3001, Level = LogLevel.Information, Message = "Index swapped in ({Cause}): version {IndexVersion}, sequence {Sequence}, {Items} items")]
-    public static partial void IndexSwapped(ILogger logger, string cause, string indexVersion, ulong sequence, int items);
+    [LoggerMessage(EventId = 3001, Level = LogLevel.Information, Message = "Index swapped in ({Cause}): version {IndexVersion}, sequence {Sequence}, {Items} items of model '{Model}' {With} user tower")]
+    public static partial void IndexSwapped(ILogger logger, string cause, string indexVersion, ulong sequence, int items, string model, string with);
 
     [LoggerMessage(EventId = 3002, Level = LogLevel.Warning, Message = "index-updater gives no deltas: {Reason}. Trying again with back-off; serving goes on with what is held")]
     public static partial void FeedLost(ILogger logger, string reason);
@@ -29,6 +29,12 @@ internal static partial class Log
 
     [LoggerMessage(EventId = 3010, Level = LogLevel.Information, Message = "Snapshot {IndexVersion} at {Sequence} is of the model in use: the index holds it already and takes its name")]
     public static partial void SnapshotAdopted(ILogger logger, string indexVersion, ulong sequence);
+
+    [LoggerMessage(EventId = 3011, Level = LogLevel.Error, Message = "The user tower of model {Model} failed; the queries are the means of the history")]
+    public static partial void TowerFailed(ILogger logger, string model, Exception exception);
+
+    [LoggerMessage(EventId = 3012, Level = LogLevel.Error, Message = "Snapshot {IndexVersion} cannot be read: {Reason}. The one before is tried")]
+    public static partial void SnapshotPassedOver(ILogger logger, string indexVersion, string reason);
 
     [LoggerMessage(EventId = 3009, Level = LogLevel.Error, Message = "Source {Source} failed; the answer goes out without it")]
     public static partial void SourceFailed(ILogger logger, string source, Exception exception);

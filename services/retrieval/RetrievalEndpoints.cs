@@ -43,8 +43,9 @@ internal static class RetrievalEndpoints
             var request = await context.Request.ReadProtobufAsync<RetrieveRequest>(context.RequestAborted);
             RequestFaults faults = RequestFaults.Of(request, out FilterPlan plan);
             if (faults.Any) return TypedResults.ValidationProblem(faults.ToDictionary());
-            if (holder.Current is not { } index) return StillLoading(context);
-            return new ProtobufResult(retriever.Retrieve(index, request, plan, deadline.Token));
+            using IndexLease? lease = holder.Lease();
+            if (lease is null) return StillLoading(context);
+            return new ProtobufResult(await retriever.RetrieveAsync(lease.Index, request, plan, deadline.Token));
         }
         finally
         {

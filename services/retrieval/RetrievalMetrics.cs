@@ -15,6 +15,9 @@ internal sealed class RetrievalMetrics
     private readonly Counter<long> _deltasApplied;
     private readonly Counter<long> _deltasDiscarded;
     private readonly Counter<long> _rowsRefused;
+    private readonly Counter<long> _rowsOfOtherModel;
+    private readonly Histogram<double> _towerDuration;
+    private readonly Counter<long> _towerFallbacks;
     private readonly Counter<long> _gapsRepaired;
     private readonly Counter<long> _swaps;
 
@@ -29,6 +32,10 @@ internal sealed class RetrievalMetrics
         _deltasApplied = meter.CreateCounter<long>("mesh.retrieval.delta.applied", "{delta}", "Deltas applied, replayed ones included.");
         _deltasDiscarded = meter.CreateCounter<long>("mesh.retrieval.delta.discarded", "{delta}", "Deltas not held for lack of room; they are fetched again.");
         _rowsRefused = meter.CreateCounter<long>("mesh.retrieval.row.refused", "{item}", "Items the index refused: no room, or a vector that does not fit.");
+        _rowsOfOtherModel = meter.CreateCounter<long>("mesh.retrieval.row.other_model", "{item}", "Rows not taken because they are of another model than the index.");
+        _towerDuration = meter.CreateHistogram<double>("mesh.retrieval.tower.duration", "s", "Time to make one user's query vectors by the user tower.");
+        _towerFallbacks = meter.CreateCounter<long>(
+            "mesh.retrieval.tower.fallbacks", "{request}", "Requests whose query vectors are means of the history though there is a tower, by reason: late, failed.");
         _gapsRepaired = meter.CreateCounter<long>("mesh.retrieval.gap.repaired", "{gap}", "Ranges of deltas that never arrived and were fetched from index-updater.");
         _swaps = meter.CreateCounter<long>("mesh.retrieval.snapshot.swaps", "{swap}", "Indexes swapped in: snapshots and compactions.");
         meter.CreateObservableGauge("mesh.retrieval.index.items", () => holder.Current?.Items ?? 0, "{item}", "Items in the index.");
@@ -54,6 +61,13 @@ internal sealed class RetrievalMetrics
     public void DeltasDiscarded(int count) => _deltasDiscarded.Add(count);
 
     public void RowRefused() => _rowsRefused.Add(1);
+
+    public void RowOfOtherModel() => _rowsOfOtherModel.Add(1);
+
+    public void TowerAsked(TimeSpan elapsed) => _towerDuration.Record(elapsed.TotalSeconds);
+
+    /// <param name="reason">"late" or "failed".</param>
+    public void TowerFellBack(string reason) => _towerFallbacks.Add(1, new KeyValuePair<string, object?>("reason", reason));
 
     /// <param name="cause">"gap": later deltas showed it; "probe": the comparison with the head did.</param>
     public void GapRepaired(string cause) => _gapsRepaired.Add(1, new KeyValuePair<string, object?>("cause", cause));

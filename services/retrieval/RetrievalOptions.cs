@@ -48,7 +48,14 @@ public sealed class RetrievalOptions
     [Range(0, 1_000_000)]
     public double InNetworkRetentionHours { get; init; }
 
-    /// <summary>Query vectors made of one user's history at most. Default 3.</summary>
+    /// <summary>
+    /// Time the user tower may take for one request, waiting for its turn included, in milliseconds; past it the query vectors are
+    /// means of the history. Default 50.
+    /// </summary>
+    [Range(1, 10_000)]
+    public int TowerTimeoutMs { get; init; } = 50;
+
+    /// <summary>Query vectors made of one user's history at most, where there is no user tower. Default 3.</summary>
     [Range(1, 16)]
     public int QueryVectorsMax { get; init; } = 3;
 

@@ -1,4 +1,5 @@
 using Mesh.Hosting;
+using Mesh.Inference;
 using Mesh.Retrieval.Deltas;
 using Mesh.Retrieval.Index;
 using Mesh.Retrieval.Requests;
@@ -17,6 +18,7 @@ internal static class RetrievalSetup
         services.AddOptions<RetrievalOptions>().BindConfiguration(RetrievalOptions.Section).ValidateDataAnnotations().ValidateOnStart();
         services.AddSingleton<IValidateOptions<RetrievalOptions>, RetrievalOptionsRules>();
 
+        builder.AddInference();
         services.AddSingleton<IndexHolder>();
         services.AddSingleton<FollowerState>();
         services.AddSingleton<RetrievalMetrics>();
@@ -32,6 +34,7 @@ internal static class RetrievalSetup
         services.AddSingleton<ISource, TwoTowerSource>();
         services.AddSingleton<ISource>(provider => new SemanticIdSource(Options(provider).PrefixScanMax));
         services.AddSingleton<ISource, TrendingSource>();
+        services.AddSingleton<QueryMaker>();
         services.AddSingleton<Retriever>();
         services.AddSingleton(provider => new AdmissionGate(Options(provider).ConcurrentRequests));
     }

@@ -3,6 +3,7 @@ using System.Text;
 using Google.Protobuf;
 using Mesh.Contracts;
 using Mesh.IndexUpdater.Encoders;
+using Mesh.Inference;
 using Mesh.Numerics;
 using Mesh.Snapshots;
 
@@ -33,7 +34,7 @@ internal sealed class FakeModels : IItemModels
 
     public void Remove(string version) => _encoders.Remove(version);
 
-    public IItemEncoder Open(string version, string path) => _encoders.GetValueOrDefault(version) ?? throw new ModelRefusedException($"There is no model '{version}'.");
+    public IItemEncoder Open(string version, string path) => _encoders.GetValueOrDefault(version) ?? throw new ModelRejectedException($"There is no model '{version}'.");
 }
 
 /// <summary>

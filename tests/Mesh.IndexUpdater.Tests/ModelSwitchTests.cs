@@ -4,6 +4,7 @@ using Mesh.Contracts.Storage;
 using Mesh.IndexUpdater.Catalogue;
 using Mesh.IndexUpdater.Encoders;
 using Mesh.IndexUpdater.Shards;
+using Mesh.Inference;
 using Mesh.Snapshots;
 
 namespace Mesh.IndexUpdater.Tests;
@@ -196,7 +197,7 @@ public sealed class ModelSwitchTests : IAsyncDisposable
     {
         await FillAsync(5);
         IndexLogHead head = await _rig.HeadAsync();
-        await Assert.ThrowsAsync<ModelRefusedException>(() => _rig.Writer.ChangeModelAsync(_rig.ChangeModel("nowhere", T + 1), default));
+        await Assert.ThrowsAsync<ModelRejectedException>(() => _rig.Writer.ChangeModelAsync(_rig.ChangeModel("nowhere", T + 1), default));
         Assert.Equal(head, await _rig.HeadAsync());
 
         _rig.Blobs.FailAtWrite = 1; // the snapshot that would have brought it

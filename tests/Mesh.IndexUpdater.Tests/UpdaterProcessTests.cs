@@ -1,4 +1,5 @@
 using Mesh.Contracts;
+using Mesh.Testing;
 
 namespace Mesh.IndexUpdater.Tests;
 
@@ -22,7 +23,9 @@ public sealed class UpdaterProcessTests
         Assert.InRange(updater.Received.First(received => received.Delta.Upserted?.Item.ItemId == "item").ReceivedMs - published, 0, 2_000);
         UpdaterStatus status = (await updater.GetAsync<UpdaterStatus>("status?shard=0"))!;
         Assert.Equal(2, status.Items);
-        Assert.StartsWith("hash64-1+rq3x16-", status.ModelVersion, StringComparison.Ordinal);
+        Assert.Equal((ModelVariant.MiniVersion, ""), (status.ModelVersion, status.NextModelVersion));
+        SnapshotManifest snapshot = (await updater.GetAsync<SnapshotManifest>("snapshots/latest?shard=0"))!;
+        Assert.Contains(snapshot.Files, file => file.Kind == "user-tower");
     }
 
     [Fact]

@@ -46,6 +46,11 @@ internal sealed class FakeLog : IDeltaFeed
     /// <summary>Model of the next snapshots; a new one for each where empty.</summary>
     public string ModelVersion = "";
 
+    /// <summary>User tower of the next snapshots.</summary>
+    public SnapshotTower? Tower;
+
+    public int Dimensions = Make.Dimensions;
+
     public int SnapshotCalls;
 
     public int DeltaCalls;
@@ -95,7 +100,8 @@ internal sealed class FakeLog : IDeltaFeed
     }
 
     /// <summary>Makes a snapshot of rows that need not be in the log.</summary>
-    public async Task<IndexDelta> SnapshotAsync(IEnumerable<ItemRow> content)
+    /// <param name="between">Deltas that come while it is made: after what it holds, before its notice.</param>
+    public async Task<IndexDelta> SnapshotAsync(IEnumerable<ItemRow> content, IReadOnlyList<IndexDelta>? between = null)
     {
         List<ItemRow> rows = [.. content];
         ulong sequence = Head;
@@ -103,9 +109,11 @@ internal sealed class FakeLog : IDeltaFeed
         {
             Version = $"version-{++_versions}", Sequence = sequence, ModelVersion = ModelVersion.Length > 0 ? ModelVersion : $"model-{_versions}", CreatedAtMs = Make.Now, CounterHalfLifeHours = 12,
         };
-        ResidualCodebooks? codebooks = rows.Any(row => row.Codes.Count > 0) ? new ResidualCodebooks(3, 4, Make.Dimensions, new float[3 * 4 * Make.Dimensions]) : null;
-        _latest = await new SnapshotWriter(Blobs).WriteAsync(
-            new SnapshotContent { Manifest = manifest, Dimensions = Make.Dimensions, Codebooks = codebooks, Rows = rows }, CancellationToken.None);
+        ResidualCodebooks? codebooks = rows.Any(row => row.Codes.Count > 0) ? new ResidualCodebooks(3, 4, Dimensions, new float[3 * 4 * Dimensions]) : null;
+        SnapshotManifest latest = await new SnapshotWriter(Blobs).WriteAsync(
+            new SnapshotContent { Manifest = manifest, Dimensions = Dimensions, Codebooks = codebooks, Rows = rows, Tower = Tower }, CancellationToken.None);
+        Append(between ?? []);
+        _latest = latest;
         var notice = new IndexDelta
         {
             Sequence = Head + 1, Snapshot = new SnapshotNotice { Version = manifest.Version, Sequence = sequence, ModelVersion = manifest.ModelVersion },

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Mesh.Contracts;
+using Mesh.Inference;
 using Mesh.Retrieval.Deltas;
 using Mesh.Retrieval.Index;
 using Microsoft.Extensions.DependencyInjection;
@@ -25,6 +26,7 @@ internal sealed class FollowerRig : IAsyncDisposable
             .AddSingleton<IDeltaFeed>(Log)
             .AddSingleton<Mesh.Snapshots.ISnapshotBlobs>(Log.Blobs)
             .AddSingleton<IndexHolder>().AddSingleton<FollowerState>().AddSingleton<RetrievalMetrics>().AddSingleton<RefusedRows>()
+            .AddSingleton<IOptions<InferenceOptions>>(Microsoft.Extensions.Options.Options.Create(new InferenceOptions())).AddSingleton<InferenceRuntime>()
             .AddSingleton<SnapshotLoader>().AddSingleton<IndexFollower>()
             .BuildServiceProvider();
     }

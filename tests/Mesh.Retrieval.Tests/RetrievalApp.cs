@@ -2,6 +2,7 @@ using System.Net.Http.Headers;
 using Google.Protobuf;
 using Mesh.Hosting;
 using Mesh.Retrieval.Deltas;
+using Mesh.Retrieval.Index;
 using Mesh.Snapshots;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
@@ -23,6 +24,10 @@ internal sealed class RetrievalApp(FakeLog log, params (string Key, string Value
         foreach ((string key, string value) in settings) builder.UseSetting(key, value);
         builder.ConfigureTestServices(services => services.AddSingleton<IDeltaFeed>(log).AddSingleton<ISnapshotBlobs>(log.Blobs));
     }
+
+    public IndexHolder Holder => Services.GetRequiredService<IndexHolder>();
+
+    public LiveIndex Index => Holder.Current ?? throw new InvalidOperationException("No index is in use yet.");
 
     public async Task<HttpClient> ReadyClientAsync()
     {

@@ -7,13 +7,14 @@ using Mesh.Retrieval.Requests;
 using Mesh.Retrieval.Sources;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Options;
 
 namespace Mesh.Retrieval.Tests;
 
 public sealed class RetrieverTests
 {
     [Fact]
-    public void A_source_that_fails_or_is_late_is_named_and_the_others_still_count()
+    public async Task A_source_that_fails_or_is_late_is_named_and_the_others_still_count()
     {
         LiveIndex index = Make.Index(Make.Row("a"));
         using var deadline = new CancellationTokenSource();
@@ -27,7 +28,7 @@ public sealed class RetrieverTests
             }),
             new FakeSource("in-network", _ => throw new InvalidOperationException("must not be asked")));
 
-        RetrieveResponse response = retriever.Retrieve(
+        RetrieveResponse response = await retriever.RetrieveAsync(
             index, Make.Request(null, ("two-tower", 5), ("trending", 5), ("semantic-id", 5), ("in-network", 5)), FilterPlan.All, deadline.Token);
 
         Assert.Equal("a", Assert.Single(response.Candidates).ItemId);
@@ -38,13 +39,13 @@ public sealed class RetrieverTests
     }
 
     [Fact]
-    public void History_holds_each_known_item_once_with_its_similarity()
+    public async Task History_holds_each_known_item_once_with_its_similarity()
     {
         LiveIndex index = Make.Index(Make.Row("a", "ann", [1, 0, 0, 0], [1, 2, 3], tags: ["t"]), Make.Row("b", vector: [0, 1, 0, 0], codes: [9, 9, 9]));
         Sequence sequence = Make.Sequence(
             ("a", "like", Make.Now - 3), ("unknown", "like", Make.Now - 2), ("a", "click", Make.Now - 1), ("b", "impression", Make.Now));
 
-        RetrieveResponse response = New(new TrendingSource()).Retrieve(index, Make.Request(sequence, ("trending", 1)), FilterPlan.All, CancellationToken.None);
+        RetrieveResponse response = await New(new TrendingSource()).RetrieveAsync(index, Make.Request(sequence, ("trending", 1)), FilterPlan.All, CancellationToken.None);
 
         Assert.Equal(["b", "a"], response.History.Select(item => item.ItemId));
         Assert.Equal([1u, 2u, 3u], response.History[1].Codes);
@@ -55,16 +56,16 @@ public sealed class RetrieverTests
     }
 
     [Fact]
-    public void A_candidate_found_twice_comes_once_with_both_sources_its_counters_and_text_only_where_asked()
+    public async Task A_candidate_found_twice_comes_once_with_both_sources_its_counters_and_text_only_where_asked()
     {
         LiveIndex index = Make.Index(Make.Row("a", "ann", likes: 3, text: "words"));
         RetrieveRequest request = Make.Request(null, ("trending", 5), ("in-network", 5));
         request.Follows.Add("ann");
         Retriever retriever = New(new TrendingSource(), new InNetworkSource(50, 0));
 
-        Candidate bare = Assert.Single(retriever.Retrieve(index, request, FilterPlan.All, CancellationToken.None).Candidates);
+        Candidate bare = Assert.Single((await retriever.RetrieveAsync(index, request, FilterPlan.All, CancellationToken.None)).Candidates);
         request.IncludeText = true;
-        Candidate full = Assert.Single(retriever.Retrieve(index, request, FilterPlan.All, CancellationToken.None).Candidates);
+        Candidate full = Assert.Single((await retriever.RetrieveAsync(index, request, FilterPlan.All, CancellationToken.None)).Candidates);
 
         Assert.Equal(["trending", "in-network"], bare.Sources);
         Assert.True(bare.InNetwork);
@@ -75,7 +76,7 @@ public sealed class RetrieverTests
     }
 
     [Fact]
-    public void A_users_sources_are_measured_by_name()
+    public async Task A_users_sources_are_measured_by_name()
     {
         var measured = new List<string?>();
         using var listener = new MeterListener();
@@ -89,7 +90,7 @@ public sealed class RetrieverTests
         });
         listener.Start();
 
-        New(new FakeSource("two-tower", _ => [])).Retrieve(
+        await New(new FakeSource("two-tower", _ => [])).RetrieveAsync(
             Make.Index(Make.Row("a")), Make.Request(null, ("two-tower", 5)), FilterPlan.All, CancellationToken.None);
 
         lock (measured) Assert.Contains("two-tower=0", measured);
@@ -100,7 +101,9 @@ public sealed class RetrieverTests
         var state = new FollowerState(TimeProvider.System);
         IMeterFactory meters = new ServiceCollection().AddMetrics().BuildServiceProvider().GetRequiredService<IMeterFactory>();
         var metrics = new RetrievalMetrics(meters, new IndexHolder(), state);
-        return new Retriever(sources, metrics, TimeProvider.System, Microsoft.Extensions.Options.Options.Create(Make.Options), NullLogger<Retriever>.Instance);
+        IOptions<RetrievalOptions> options = Microsoft.Extensions.Options.Options.Create(Make.Options);
+        var queries = new QueryMaker(metrics, TimeProvider.System, options, NullLogger<QueryMaker>.Instance);
+        return new Retriever(sources, queries, metrics, TimeProvider.System, options, NullLogger<Retriever>.Instance);
     }
 
     private sealed class FakeSource(string name, Func<CancellationToken, List<RowHit>> find) : ISource

@@ -80,7 +80,7 @@ public sealed class SourceTests
 
         UserInterest interest = UserInterest.From(index, Make.Sequence(("old", "like", visit - 336 * Make.Hour), ("new", "like", visit)), Shape);
 
-        Assert.Equal(0.25f, interest.Queries[0][0] / interest.Queries[0][1], 1e-4);
+        Assert.Equal(0.25f, interest.Means[0][0] / interest.Means[0][1], 1e-4);
     }
 
     [Fact]
@@ -94,11 +94,11 @@ public sealed class SourceTests
         UserInterest all = UserInterest.From(index, sequence, Shape);
         UserInterest two = UserInterest.From(index, sequence, Shape with { QueryVectorsMax = 2 });
 
-        Assert.Equal(3, all.Queries.Count);
-        Assert.Equal(2, two.Queries.Count);
-        Assert.Equal([0, 1, 0, 0], two.Queries[0].ToArray());
-        Assert.Equal(1, two.Queries.Similarity([1, 0, 0, 0]), 1e-6);
-        Assert.Equal(0.7071f, two.Queries.Similarity(index.VectorOf(index.Find("between")!)), 1e-4);
+        Assert.Equal(3, all.Means.Count);
+        Assert.Equal(2, two.Means.Count);
+        Assert.Equal([0, 1, 0, 0], two.Means[0].ToArray());
+        Assert.Equal(1, two.Means.Similarity([1, 0, 0, 0]), 1e-6);
+        Assert.Equal(0.7071f, two.Means.Similarity(index.VectorOf(index.Find("between")!)), 1e-4);
     }
 
     [Fact]
@@ -228,7 +228,8 @@ public sealed class SourceTests
     {
         Assert.True(FilterParser.TryParse(filter, out FilterPlan plan, out string fault), fault);
         var rowFilter = new RowFilter(new ItemHashSet([.. (exclude ?? []).Select(ItemHash.Compute)]), new Audience(language, ""), plan);
-        var query = new SourceQuery(index, UserInterest.From(index, sequence, Shape), follows ?? [], rowFilter, Make.Now, serverNowMs);
+        UserInterest interest = UserInterest.From(index, sequence, Shape);
+        var query = new SourceQuery(index, interest, interest.Means, follows ?? [], rowFilter, Make.Now, serverNowMs);
         return [.. source.Find(query, limit, CancellationToken.None).Select(hit => hit.State.Facts.ItemId)];
     }
 }

@@ -1,3 +1,5 @@
+using Mesh.Inference;
+
 namespace Mesh.IndexUpdater.Encoders;
 
 /// <summary>Where encoders come from, by version. An edge of the process: model packages lie on disk.</summary>
@@ -7,20 +9,6 @@ internal interface IItemModels
     IItemEncoder Default { get; }
 
     /// <param name="path">Folder of the package under Models:Root, where known; empty = every folder is looked at.</param>
-    /// <exception cref="ModelRefusedException">There is no such package, or it is broken.</exception>
+    /// <exception cref="ModelRejectedException">There is no such package, or it is broken.</exception>
     IItemEncoder Open(string version, string path);
-}
-
-/// <summary>A model that cannot be used here: unknown, or broken. The message names the file and the rule.</summary>
-internal sealed class ModelRefusedException : Exception
-{
-    public ModelRefusedException(string message)
-        : base(message)
-    {
-    }
-
-    public ModelRefusedException(string message, Exception inner)
-        : base(message, inner)
-    {
-    }
 }

@@ -3,6 +3,7 @@ using Mesh.Contracts.Storage;
 using Mesh.IndexUpdater.Catalogue;
 using Mesh.IndexUpdater.Deltas;
 using Mesh.IndexUpdater.Encoders;
+using Mesh.Inference;
 using Mesh.Numerics;
 using Mesh.Snapshots;
 
@@ -123,7 +124,7 @@ internal sealed class ShardLoader(uint shard, IShardState state, SnapshotReader 
         {
             return models.Open(version, chosen?.Version == version ? chosen.Path : "");
         }
-        catch (ModelRefusedException exception)
+        catch (ModelRejectedException exception)
         {
             // Items that come cannot wait for ever: the catalogue goes over to the model of the configuration at once.
             Log.LiveModelLost(logger, shard, version, models.Default.ModelVersion, exception);

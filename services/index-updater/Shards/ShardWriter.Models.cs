@@ -3,6 +3,7 @@ using Mesh.Contracts;
 using Mesh.Contracts.Storage;
 using Mesh.IndexUpdater.Catalogue;
 using Mesh.IndexUpdater.Encoders;
+using Mesh.Inference;
 
 namespace Mesh.IndexUpdater.Shards;
 
@@ -23,7 +24,7 @@ internal sealed partial class ShardWriter
     private CancellationTokenSource _switchStopping = new();
 
     /// <summary>Stores which model shall be live and begins to encode the catalogue for it. An earlier message than the newest changes nothing.</summary>
-    /// <exception cref="ModelRefusedException">The model cannot be used; the one before stays chosen.</exception>
+    /// <exception cref="ModelRejectedException">The model cannot be used; the one before stays chosen.</exception>
     public Task ChangeModelAsync(ModelChange change, CancellationToken cancellation) => InTurnAsync(
         async () =>
         {
@@ -56,7 +57,7 @@ internal sealed partial class ShardWriter
         {
             BeginSwitch(loaded, chosen!.Stamp is null ? _with.Models.Default : _with.Models.Open(chosen.Version, chosen.Path));
         }
-        catch (ModelRefusedException exception)
+        catch (ModelRejectedException exception)
         {
             _with.Metrics.ModelRefused();
             Log.ChosenModelRefused(_with.Logger, _shard, chosen!.Version, loaded.Model.Version, exception);

@@ -3,6 +3,7 @@ using Mesh.Contracts;
 using Mesh.Contracts.Storage;
 using Mesh.Hosting;
 using Mesh.IndexUpdater.Encoders;
+using Mesh.Inference;
 using Mesh.Numerics;
 
 namespace Mesh.IndexUpdater.Writing;
@@ -67,7 +68,7 @@ internal sealed class EventSubscriber(
             for (uint shard = 0; shard < router.Shards; shard++) await shards.ChangeModelAsync(shard, change, cancellation);
             return Delivery.Success;
         }
-        catch (ModelRefusedException exception)
+        catch (ModelRejectedException exception)
         {
             metrics.ModelRefused();
             Log.ModelRefused(logger, change.Version, exception.Message);

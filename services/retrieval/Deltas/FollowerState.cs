@@ -59,7 +59,7 @@ internal sealed class FollowerState(TimeProvider clock)
     {
         Shard = (uint)options.Shard,
         IndexVersion = index?.Origin.Version ?? "",
-        ModelVersion = index?.Origin.ModelVersion ?? "",
+        ModelVersion = index?.ModelVersion ?? "",
         Sequence = index?.Sequence ?? 0,
         HeadSequence = Head,
         Items = index?.Items ?? 0,

@@ -1,6 +1,7 @@
 using System.Threading.Channels;
 using Mesh.Contracts;
 using Mesh.Hosting;
+using Mesh.Inference;
 using Mesh.Retrieval.Index;
 using Microsoft.Extensions.Options;
 
@@ -81,6 +82,7 @@ internal sealed class IndexFollower(
             {
                 index ??= await loader.LoadLatestAsync(cancellation);
                 if (await CatchUpAsync(index, cancellation) == CatchUp.Complete) return index;
+                index.Tower?.Dispose();
                 index = null;
                 NoteReach(false, "its log does not fit its newest snapshot");
             }
@@ -103,7 +105,7 @@ internal sealed class IndexFollower(
                 await ReceiveAsync(arrived.Batch, cancellation);
                 break;
             case Loaded loaded:
-                await TakeOverAsync(loaded.Index, cancellation);
+                await TakeOverOrDropAsync(loaded.Index, cancellation);
                 break;
             case Outgrown outgrown:
                 Adopt(outgrown.Origin);
@@ -221,7 +223,9 @@ internal sealed class IndexFollower(
         {
             if (delta.Sequence <= index.Sequence) continue;
             if (delta.Sequence != index.Sequence + 1) throw new FeedException($"its log gave {delta.Sequence} after {index.Sequence}");
-            if (index.Apply(delta, out string reason) == Applied.Refused) refused.Note(delta.Upserted.Item?.ItemId ?? "", reason);
+            Applied applied = index.Apply(delta, out string reason);
+            if (applied == Applied.Refused) refused.Note(delta.Upserted.Item?.ItemId ?? "", reason);
+            if (applied == Applied.OtherModel) metrics.RowOfOtherModel();
             if (delta.DeltaCase == IndexDelta.DeltaOneofCase.Snapshot) _noticed = Math.Max(_noticed, delta.Snapshot.Sequence);
         }
 
@@ -231,7 +235,8 @@ internal sealed class IndexFollower(
     private void StartLoading(CancellationToken cancellation)
     {
         _isLoading = true;
-        IndexOrigin? mayAdopt = _mustReload ? null : holder.Current!.Origin;
+        // What the stream brought while another model was live is not in this index: a snapshot of its own model brings it back.
+        IndexOrigin? mayAdopt = _mustReload || holder.Current!.HasPassedRows ? null : holder.Current!.Origin;
         _loading = Task.Run(async () => await _inbox.Writer.WriteAsync(await LoadInBackgroundAsync(mayAdopt, cancellation), cancellation), cancellation);
     }
 
@@ -257,33 +262,49 @@ internal sealed class IndexFollower(
         _isLoading = false;
         _waitsForProbe = true; // until it has the name
         LiveIndex current = holder.Current!;
-        if (!newer.HasModelOf(current.Origin) || newer.Sequence <= current.Origin.Sequence || newer.Sequence > current.Sequence) return;
+        if (current.HasPassedRows || !newer.HasModelOf(current.Origin) || newer.Sequence <= current.Origin.Sequence || newer.Sequence > current.Sequence) return;
         _waitsForProbe = false;
         current.Adopt(newer);
         Log.SnapshotAdopted(logger, newer.Version, newer.Sequence);
     }
 
-    private async Task TakeOverAsync(LiveIndex? loaded, CancellationToken cancellation)
+    private async Task TakeOverOrDropAsync(LiveIndex? loaded, CancellationToken cancellation)
+    {
+        bool isTaken = false;
+        try
+        {
+            isTaken = await TakeOverAsync(loaded, cancellation);
+        }
+        finally
+        {
+            if (!isTaken) loaded?.Tower?.Dispose();
+        }
+    }
+
+    private async Task<bool> TakeOverAsync(LiveIndex? loaded, CancellationToken cancellation)
     {
         _isLoading = false;
         _waitsForProbe = true; // until this one is in use
         LiveIndex current = holder.Current!;
-        if (loaded is null || (!_mustReload && loaded.Origin.Sequence <= current.Origin.Sequence)) return;
+        if (loaded is null || (!_mustReload && loaded.Origin.Sequence <= current.Origin.Sequence)) return false;
 
         CatchUp caught = await CatchUpAsync(loaded, cancellation);
-        if (caught != CatchUp.Complete || (!_mustReload && loaded.Sequence < current.Sequence)) return;
+        if (caught != CatchUp.Complete || (!_mustReload && loaded.Sequence < current.Sequence)) return false;
         _waitsForProbe = false;
         _mustReload = false;
         _headBelowUs = 0;
         Swap(loaded, "snapshot");
+        return true;
     }
 
     private void Swap(LiveIndex index, string cause)
     {
+        UserTower? before = holder.Current?.Tower;
         holder.Current = index; // one reference: a request that took the old index finishes on it
+        if (before != index.Tower) before?.Dispose();
         state.NoteApplied(index.Sequence);
         metrics.Swapped(cause);
-        Log.IndexSwapped(logger, cause, index.Origin.Version, index.Sequence, index.Items);
+        Log.IndexSwapped(logger, cause, index.Origin.Version, index.Sequence, index.Items, index.ModelVersion, index.Tower is null ? "without" : "with");
         refused.Report();
     }
 

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using Mesh.Contracts;
+using Mesh.Inference;
 
 namespace Mesh.Retrieval.Index;
 
@@ -23,13 +24,17 @@ internal enum Applied
     /// <summary>Nothing to change: an unknown item, an older version, a notice.</summary>
     Unchanged,
 
+    /// <summary>The row is of another model than the index: the two cannot be compared. The snapshot of its model brings it.</summary>
+    OtherModel,
+
     /// <summary>The item was refused: no room, or a vector that does not fit. The log goes on without it.</summary>
     Refused,
 }
 
 /// <summary>
 /// The index as a model: the rows of one snapshot version, mutated in place by the delta stream while requests read it.
-/// A request holds one LiveIndex for its whole life, so it never mixes versions; a new snapshot is a new LiveIndex.
+/// Rows, codes and the user tower are of one model version for the whole life of a LiveIndex: it takes no row of another. A request
+/// holds one LiveIndex to its end, so it never mixes versions; a new model comes as a new LiveIndex.
 /// One writer calls the methods marked so; everything else is for any thread, without locks (see Row.cs).
 /// </summary>
 internal sealed class LiveIndex
@@ -42,13 +47,17 @@ internal sealed class LiveIndex
     private readonly TimeProvider _clock;
     private readonly ConcurrentDictionary<string, Row> _rows;
     private volatile IndexOrigin _origin;
+    private volatile string _modelVersion; // set by the writer before the first row is findable, and then for ever
     private ulong _sequence;
     private long _factsBytes;
     private int _items; // ConcurrentDictionary.Count takes every lock of the dictionary
 
-    public LiveIndex(IndexOrigin origin, IndexLimits limits, TimeProvider clock)
+    /// <param name="tower">Of the origin's model; null where it has none. The index's creator disposes of it, by <see cref="Tower"/>.</param>
+    public LiveIndex(IndexOrigin origin, IndexLimits limits, TimeProvider clock, UserTower? tower = null)
     {
         _origin = origin;
+        _modelVersion = origin.ModelVersion;
+        Tower = tower;
         _limits = limits;
         _clock = clock;
         _sequence = origin.Sequence;
@@ -61,6 +70,15 @@ internal sealed class LiveIndex
 
     /// <summary>The snapshot that this index has grown from or past. Swapped whole: read it once per answer.</summary>
     public IndexOrigin Origin => _origin;
+
+    /// <summary>That every row is of. Empty only while there is neither a snapshot nor a row.</summary>
+    public string ModelVersion => _modelVersion;
+
+    /// <summary>Makes query vectors that this index's vectors are compared with; null where the model has none. To be leased for each use.</summary>
+    public UserTower? Tower { get; }
+
+    /// <summary>Writer only. Whether rows of another model went by: the index is whole again only by a snapshot.</summary>
+    public bool HasPassedRows { get; private set; }
 
     public IVectorIndex Vectors { get; }
 
@@ -131,7 +149,7 @@ internal sealed class LiveIndex
     /// <summary>Writer only. The same index without its dead slots, as a new object: readers of this one keep it as it is.</summary>
     public LiveIndex Compact()
     {
-        var compact = new LiveIndex(Origin, _limits, _clock) { _sequence = _sequence };
+        var compact = new LiveIndex(Origin, _limits, _clock, Tower) { _sequence = _sequence, _modelVersion = _modelVersion, HasPassedRows = HasPassedRows };
         foreach ((_, RowState state) in Vectors.Live())
         {
             compact.Put(state.Facts, state.Counters, state.Eligibility, state.Version, VectorOf(state));
@@ -142,10 +160,19 @@ internal sealed class LiveIndex
 
     private Applied Upsert(ItemRow row, ulong version, out string reason)
     {
+        reason = "";
+        // A row without a model was written before rows named theirs: by that of the snapshot that it follows.
+        if (_modelVersion.Length > 0 && row.ModelVersion.Length > 0 && row.ModelVersion != _modelVersion)
+        {
+            HasPassedRows = true;
+            return Applied.OtherModel;
+        }
+
         reason = FaultOf(row);
         if (reason.Length > 0) return Applied.Refused;
         if (Find(row.Item.ItemId) is { } held && held.Version >= version && version > 0) return Applied.Unchanged;
 
+        if (_modelVersion.Length == 0) _modelVersion = row.ModelVersion;
         ReadOnlySpan<float> vector = row.Embedding.IsEmpty ? new float[Vectors.Dimensions] : MemoryMarshal.Cast<byte, float>(row.Embedding.Span);
         bool put = Put(new ItemFacts(row.Item, row.Codes), row.Counters ?? new Counters(), row.Eligibility ?? new Eligibility(), version, vector);
         if (put) return Applied.Changed;
@@ -259,4 +286,24 @@ internal sealed class IndexHolder
         get => _current;
         set => _current = value;
     }
+
+    /// <summary>The index, its tower kept open until the lease is disposed of: a model that goes live meanwhile closes the tower of the one before.</summary>
+    public IndexLease? Lease()
+    {
+        while (_current is { } index)
+        {
+            if (index.Tower is null || index.Tower.TryLease()) return new IndexLease(index);
+            // Its tower is being closed, as its successor is in place already.
+        }
+
+        return null;
+    }
+}
+
+/// <summary>One use of an index and its tower, by one request.</summary>
+internal sealed class IndexLease(LiveIndex index) : IDisposable
+{
+    public LiveIndex Index => index;
+
+    public void Dispose() => index.Tower?.Return();
 }

@@ -13,12 +13,13 @@ namespace Mesh.Retrieval.Requests;
 /// takes 9 ms of pure CPU, 4 of them in two-tower and under 1 in each other source. With several requests in flight the cores
 /// are busy already, and with one alone the longest source decides; fanning out would gain little on two cores.
 /// </summary>
-internal sealed class Retriever(IEnumerable<ISource> sources, RetrievalMetrics metrics, TimeProvider clock, IOptions<RetrievalOptions> options, ILogger<Retriever> logger)
+internal sealed class Retriever(IEnumerable<ISource> sources, QueryMaker queries, RetrievalMetrics metrics, TimeProvider clock, IOptions<RetrievalOptions> options, ILogger<Retriever> logger)
 {
     private readonly Dictionary<string, ISource> _sources = sources.ToDictionary(source => source.Name, StringComparer.Ordinal);
     private readonly InterestShape _shape = InterestShape.From(options.Value);
 
-    public RetrieveResponse Retrieve(LiveIndex index, RetrieveRequest request, FilterPlan plan, CancellationToken deadline)
+    /// <param name="index">Leased by the caller.</param>
+    public async Task<RetrieveResponse> RetrieveAsync(LiveIndex index, RetrieveRequest request, FilterPlan plan, CancellationToken deadline)
     {
         IndexOrigin origin = index.Origin;
         var response = new RetrieveResponse
@@ -26,35 +27,38 @@ internal sealed class Retriever(IEnumerable<ISource> sources, RetrievalMetrics m
             IndexVersion = origin.Version,
             Sequence = index.Sequence, // read before the sources look: at least this much is in the answer
             CounterHalfLifeHours = origin.CounterHalfLifeHours,
-            ModelVersion = origin.ModelVersion,
         };
         long serverNowMs = clock.GetUtcNow().ToUnixTimeMilliseconds();
         UserInterest interest = UserInterest.From(index, request.Sequence, _shape);
+        HistoryItem[] history = [.. interest.History.Select(state => CandidateMapper.MapHistory(state, similarity: 0))];
+        QueryVectors vectors = await queries.MakeAsync(index, request.Sequence, history, interest, deadline);
         var filter = new RowFilter(new ItemHashSet(request.Exclude), new Audience(request.Language, request.Region), plan);
         var query = new SourceQuery(
-            index, interest, [.. request.Follows.Distinct(StringComparer.Ordinal)], filter, request.NowMs > 0 ? request.NowMs : serverNowMs, serverNowMs);
+            index, interest, vectors, [.. request.Follows.Distinct(StringComparer.Ordinal)], filter, request.NowMs > 0 ? request.NowMs : serverNowMs, serverNowMs);
 
-        var merge = new CandidateMerge(index, interest.Queries, query.Follows, request.IncludeText);
+        var merge = new CandidateMerge(index, vectors, query.Follows, request.IncludeText);
         foreach (SourceRequest source in request.Sources)
         {
             response.Sources.Add(Ask(_sources[source.Name], query, (int)source.Limit, merge, deadline));
         }
 
         response.Candidates.AddRange(merge.Candidates);
-        response.History.AddRange(interest.History.Select(state => CandidateMapper.MapHistory(state, interest.Queries.Similarity(index.VectorOf(state)))));
+        for (int i = 0; i < history.Length; i++) history[i].Similarity = vectors.Similarity(index.VectorOf(interest.History[i]));
+        response.History.AddRange(history);
+        response.ModelVersion = index.ModelVersion; // after the rows: an index without a snapshot learns it from its first row
         return response;
     }
 
     /// <summary>What the index knows of the items of a sequence; their codes are of the answer's model version.</summary>
     public static HistoryResponse History(LiveIndex index, HistoryRequest request)
     {
-        IndexOrigin origin = index.Origin;
-        var response = new HistoryResponse { IndexVersion = origin.Version, ModelVersion = origin.ModelVersion };
+        var response = new HistoryResponse { IndexVersion = index.Origin.Version };
         foreach (string itemId in request.ItemIds.Distinct(StringComparer.Ordinal))
         {
             if (index.Find(itemId) is { } state) response.History.Add(CandidateMapper.MapHistory(state, similarity: 0));
         }
 
+        response.ModelVersion = index.ModelVersion;
         return response;
     }
 

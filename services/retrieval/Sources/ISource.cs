@@ -5,10 +5,11 @@ using Mesh.Retrieval.Index;
 namespace Mesh.Retrieval.Sources;
 
 /// <summary>All that a source may look at: one index, one user, one filter.</summary>
+/// <param name="Queries">What vectors are compared with: by the index's user tower, or means of the history. None = nothing is known of the user.</param>
 /// <param name="NowMs">The request's time: ages count from here.</param>
 /// <param name="ServerNowMs">The server's time: orders cache refreshes and evictions, which no caller may steer.</param>
 internal sealed record SourceQuery(
-    LiveIndex Index, UserInterest Interest, IReadOnlyList<string> Follows, RowFilter Filter, long NowMs, long ServerNowMs);
+    LiveIndex Index, UserInterest Interest, QueryVectors Queries, IReadOnlyList<string> Follows, RowFilter Filter, long NowMs, long ServerNowMs);
 
 /// <summary>One way to find candidates. Synchronous: the work is in memory.</summary>
 internal interface ISource

@@ -8,5 +8,5 @@ internal sealed class TwoTowerSource : ISource
     public string Name => SourceNames.TwoTower;
 
     public List<RowHit> Find(SourceQuery query, int limit, CancellationToken deadline) =>
-        query.Interest.Queries.Count == 0 ? [] : query.Index.Vectors.Search(query.Interest.Queries, limit, query.Filter, deadline);
+        query.Queries.Count == 0 ? [] : query.Index.Vectors.Search(query.Queries, limit, query.Filter, deadline);
 }

@@ -21,18 +21,18 @@ internal sealed class UserInterest
 {
     private const float NormMin = 1e-6f; // below it a mean points nowhere
 
-    private UserInterest(List<RowState> history, QueryVectors queries, List<(Prefix, double)> prefixes)
+    private UserInterest(List<RowState> history, QueryVectors means, List<(Prefix, double)> prefixes)
     {
         History = history;
-        Queries = queries;
+        Means = means;
         Prefixes = prefixes;
     }
 
     /// <summary>Each distinct item of the sequence that the index knows, newest event first.</summary>
     public IReadOnlyList<RowState> History { get; }
 
-    /// <summary>Empty where nothing positive is known of the user.</summary>
-    public QueryVectors Queries { get; }
+    /// <summary>Query vectors where no user tower makes better ones. Empty where nothing positive is known of the user.</summary>
+    public QueryVectors Means { get; }
 
     /// <summary>Longest prefixes of the items acted on, heaviest first, all of positive weight.</summary>
     public IReadOnlyList<(Prefix Prefix, double Weight)> Prefixes { get; }
@@ -42,7 +42,7 @@ internal sealed class UserInterest
         if (sequence is null || sequence.ItemIds.Count == 0) return new UserInterest([], QueryVectors.None, []);
 
         (List<RowState> history, List<(RowState State, double Weight)> weighed) = Weigh(index, sequence, shape);
-        return new UserInterest(history, MakeQueries(index, weighed, shape), FavourPrefixes(weighed, shape));
+        return new UserInterest(history, MakeMeans(index, weighed, shape), FavourPrefixes(weighed, shape));
     }
 
     private static (List<RowState>, List<(RowState, double)>) Weigh(LiveIndex index, Sequence sequence, InterestShape shape)
@@ -80,7 +80,7 @@ internal sealed class UserInterest
 
     // One vector per first-level code (a coarse topic) while codes exist, so that a user of two topics is not served the
     // midpoint of both; the heaviest topics only. Without codes every item falls into one group: the mean of all.
-    private static QueryVectors MakeQueries(LiveIndex index, List<(RowState State, double Weight)> weighed, InterestShape shape)
+    private static QueryVectors MakeMeans(LiveIndex index, List<(RowState State, double Weight)> weighed, InterestShape shape)
     {
         int dimensions = index.Vectors.Dimensions;
         IEnumerable<IGrouping<long, (RowState State, double Weight)>> topics = weighed
