@@ -1,0 +1,1 @@
+"""Quality of the models on public and on any data: full ranking, per-head AUC, calibration, cost."""
