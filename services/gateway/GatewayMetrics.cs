@@ -13,6 +13,8 @@ internal sealed class GatewayMetrics
     private readonly Counter<long> _candidatesOut;
     private readonly Counter<long> _removed;
     private readonly Counter<long> _servedWithout;
+    private readonly Counter<long> _contexts;
+    private readonly Counter<long> _contextBytes;
     private readonly Counter<long> _rowsAccepted;
     private readonly Counter<long> _rowsRejected;
     private readonly Counter<long> _sideEffectsDropped;
@@ -36,6 +38,11 @@ internal sealed class GatewayMetrics
             "mesh.gateway.filter.removed", unit: "{candidate}", description: "Candidates removed, by filter.");
         _servedWithout = meter.CreateCounter<long>(
             "mesh.gateway.stage.served_without", unit: "{request}", description: "Pages served without a stage, by stage and reason: late, failed.");
+        _contexts = meter.CreateCounter<long>(
+            "mesh.gateway.context.scored", unit: "{request}",
+            description: "Requests that the ranker scored, by what became of the prepared context: used, missing (sent again), stale (another model), none.");
+        _contextBytes = meter.CreateCounter<long>(
+            "mesh.gateway.context.bytes_saved", unit: "By", description: "Bytes of sequence and history that scoring did not send again.");
         _rowsAccepted = meter.CreateCounter<long>(
             "mesh.gateway.rows.accepted", unit: "{row}", description: "Rows that the broker holds, by topic.");
         _rowsRejected = meter.CreateCounter<long>(
@@ -70,6 +77,12 @@ internal sealed class GatewayMetrics
 
     public void ServedWithout(string stage, string reason) =>
         _servedWithout.Add(1, new KeyValuePair<string, object?>("stage", stage), new KeyValuePair<string, object?>("reason", reason));
+
+    public void ContextScored(string outcome, int bytesSaved)
+    {
+        _contexts.Add(1, new KeyValuePair<string, object?>("outcome", outcome));
+        if (bytesSaved > 0) _contextBytes.Add(bytesSaved);
+    }
 
     public void RowsAccepted(string topic, int count)
     {

@@ -55,6 +55,36 @@ public sealed class FeedHttpTests
     }
 
     [Fact]
+    public async Task The_arm_that_really_scored_is_in_the_response_and_the_request_log_and_explain_says_why()
+    {
+        await using var app = new GatewayApp(
+            ("Gateway:Flags:0:Name", "ranker"), ("Gateway:Flags:0:Arms:0:Name", "transformer"), ("Gateway:Flags:0:Arms:0:Percent", "100"));
+        app.Services.Catalogue.AddRange([FakeServices.Item("a", "followed"), FakeServices.Item("b", "other")]);
+        app.Services.Users["u"] = new UserContext { UserId = "u", Profile = new SocialProfile { Follows = { "followed" } } };
+        app.Services.OnScore = request =>
+        {
+            ScoreResponse response = FakeServices.Score(request);
+            response.Arm = "heuristic";
+            response.FallbackReason = "late: 12 ms were left";
+            return response;
+        };
+
+        (_, JsonNode? body, _) = await app.GetAsync("/v1/users/u/feed?explain=true");
+        Assert.True(await app.Services.RequestLogged.WaitAsync(TimeSpan.FromSeconds(20)));
+
+        Assert.Equal("heuristic", body!["arms"]!["ranker"]!.GetValue<string>());
+        JsonNode ranking = body["ranking"]!;
+        Assert.Equal(
+            ("transformer", "heuristic", "late: 12 ms were left", "heuristic-1", false),
+            (ranking["askedArm"]!.GetValue<string>(), ranking["arm"]!.GetValue<string>(), ranking["fallbackReason"]!.GetValue<string>(),
+                ranking["modelVersion"]!.GetValue<string>(), ranking["prepared"]!.GetValue<bool>()));
+        Assert.Equal(0.8f, ranking["weights"]!["like"]!.GetValue<float>());
+        RequestLogEntry entry = Assert.Single(app.Services.RequestLog);
+        Assert.Equal("heuristic", entry.Arms["ranker"]);
+        Assert.Equal([("a", true), ("b", false)], entry.Candidates.Select(candidate => (candidate.ItemId, candidate.InNetwork)).Order());
+    }
+
+    [Fact]
     public async Task Pages_of_one_session_never_repeat_an_item_even_before_impressions_land()
     {
         await using var app = Filled(25);
@@ -125,6 +155,7 @@ public sealed class FeedHttpTests
             (requestId, 17L, "heuristic-1", "snap-1"), (entry.RequestId, entry.SequenceVersion, entry.ModelVersion, entry.IndexVersion));
         Assert.Equal("heuristic", entry.Arms["ranker"]);
         Assert.Equal(8, entry.Candidates.Count);
+        Assert.All(entry.Candidates, candidate => Assert.Equal(candidate.Served ? 15 : 0, candidate.Counters?.Counts.Count ?? 0));
         Assert.Equal([true, true, true, false], entry.Candidates.Take(4).Select(candidate => candidate.Served));
         Assert.All(entry.Candidates, candidate => Assert.Equal(candidate.Served ? 14 : 0, candidate.Probabilities.Count));
     }

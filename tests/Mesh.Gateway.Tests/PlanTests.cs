@@ -13,7 +13,7 @@ public sealed class PlanTests
 
         Assert.Equal(
             [
-                "user-context", "retrieval", "in-network", "duplicate", "core-data", "age", "own", "muted-authors", "blocked-authors", "not-interested", "seen", "served",
+                "user-context", "ranker-context", "retrieval", "in-network", "duplicate", "core-data", "age", "own", "muted-authors", "blocked-authors", "not-interested", "seen", "served",
                 "eligibility", "muted-words", "trending-refill", "remembered-trending", "ranker", "fallback-order", "author-diversity", "out-of-network", "top", "impressions",
                 "request-log",
             ],

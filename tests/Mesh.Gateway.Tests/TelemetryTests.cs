@@ -1,5 +1,3 @@
-using System.Collections.Concurrent;
-using System.Diagnostics.Metrics;
 using Mesh.Contracts;
 using Mesh.Gateway.Pipeline;
 using Mesh.Gateway.Tests.Fakes;
@@ -74,38 +72,5 @@ public sealed class TelemetryTests
 
         Assert.Equal(2, bench.Services.RequestLog.Count);
         Assert.Equal(2, recorded.Sum("mesh.gateway.side_effects.failed", "stage", "impressions"));
-    }
-
-    /// <summary>Every measurement of the gateway's meter, by instrument and tag.</summary>
-    private sealed class Recorded : IDisposable
-    {
-        private readonly MeterListener _listener = new();
-        private readonly ConcurrentQueue<(string Instrument, double Value, KeyValuePair<string, object?>[] Tags)> _measurements = new();
-
-        public Recorded(IMeterFactory meters)
-        {
-            _listener.InstrumentPublished = (instrument, listener) =>
-            {
-                if (instrument.Meter.Name == "Mesh.Gateway" && instrument.Meter.Scope == meters)
-                    listener.EnableMeasurementEvents(instrument);
-            };
-            _listener.SetMeasurementEventCallback<long>(
-                (instrument, value, tags, _) => _measurements.Enqueue((instrument.Name, value, tags.ToArray())));
-            _listener.SetMeasurementEventCallback<double>(
-                (instrument, value, tags, _) => _measurements.Enqueue((instrument.Name, value, tags.ToArray())));
-            _listener.Start();
-        }
-
-        public double Sum(string instrument, string? tag, string? value) =>
-            Matching(instrument, tag, value).Sum(measurement => measurement.Value);
-
-        public bool Has(string instrument, string tag, string value) => Matching(instrument, tag, value).Any();
-
-        public void Dispose() => _listener.Dispose();
-
-        private IEnumerable<(
-            string Instrument, double Value, KeyValuePair<string, object?>[] Tags)> Matching(string instrument, string? tag, string? value) =>
-            _measurements.Where(measurement => measurement.Instrument == instrument
-                && (tag is null || measurement.Tags.Any(pair => pair.Key == tag && (string?)pair.Value == value)));
     }
 }

@@ -36,8 +36,14 @@ internal sealed class SidecarServices(ServiceInvoker invoker, DaprClient dapr) :
     public Task<RetrieveResponse> RetrieveAsync(RetrieveRequest request, TimeSpan budget, CancellationToken cancellation) =>
         PostAsync<RetrieveRequest, RetrieveResponse>(AppIds.Retrieval, "retrieve", request, budget, cancellation);
 
+    public Task<HistoryResponse> FindHistoryAsync(HistoryRequest request, TimeSpan budget, CancellationToken cancellation) =>
+        PostAsync<HistoryRequest, HistoryResponse>(AppIds.Retrieval, "history", request, budget, cancellation);
+
     public Task<SimilarResponse?> FindSimilarAsync(SimilarRequest request, TimeSpan budget, CancellationToken cancellation) =>
         NullWhereUnknown(PostAsync<SimilarRequest, SimilarResponse>(AppIds.Retrieval, "similar", request, budget, cancellation));
+
+    public Task<PrepareResponse> PrepareAsync(PrepareRequest request, TimeSpan budget, CancellationToken cancellation) =>
+        PostAsync<PrepareRequest, PrepareResponse>(AppIds.Ranker, "prepare", request, budget, cancellation);
 
     public Task<ScoreResponse> ScoreAsync(ScoreRequest request, TimeSpan budget, CancellationToken cancellation) =>
         PostAsync<ScoreRequest, ScoreResponse>(AppIds.Ranker, "score", request, budget, cancellation);

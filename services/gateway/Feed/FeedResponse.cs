@@ -9,14 +9,16 @@ namespace Mesh.Gateway.Feed;
 /// <param name="RequestId">ULID; send it with the events that the page leads to.</param>
 /// <param name="NextCursor">Give it back for the next page; null where there is no more.</param>
 /// <param name="Degraded">Stages that the page was served without.</param>
-/// <param name="Arms">Arm of each feature flag that the user is in.</param>
+/// <param name="Arms">Arm of each feature flag that the user is in; of "ranker" the one that really scored.</param>
 /// <param name="ModelVersion">Model that scored; null where none answered.</param>
 /// <param name="IndexVersion">Snapshot that the candidates are from; null where none answered.</param>
 /// <param name="TimingsMs">Milliseconds of each stage, and total.</param>
+/// <param name="Ranking">With explain: what scored the page.</param>
 /// <param name="Removed">With explain: how many candidates each filter took out, and examples.</param>
 public sealed record FeedResponse(
     string RequestId, IReadOnlyList<FeedItem> Items, string? NextCursor, IReadOnlyList<Degradation> Degraded, IReadOnlyDictionary<string, string> Arms,
     string? ModelVersion, string? IndexVersion, IReadOnlyDictionary<string, double> TimingsMs,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] RankingExplain? Ranking,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] RemovedExplain? Removed)
 {
     private const int ExamplesMax = 50;
@@ -33,8 +35,8 @@ public sealed record FeedResponse(
                 slate.RemovedCounts, [.. slate.Removed.Take(ExamplesMax).Select(removal => new RemovedExample(removal.Candidate.ItemId, removal.Filter))])
             : null;
         return new FeedResponse(
-            query.RequestId, [.. slate.Selected.Select(candidate => FeedItem.From(candidate, query))], next, slate.Degraded, query.Arms,
-            query.ModelVersion, query.IndexVersion, slate.TimingsMs, removed);
+            query.RequestId, [.. slate.Selected.Select(candidate => FeedItem.From(candidate, query))], next, slate.Degraded, query.ServedArms,
+            query.ModelVersion, query.IndexVersion, slate.TimingsMs, query.Explain ? RankingExplain.From(query) : null, removed);
     }
 }
 
@@ -69,13 +71,28 @@ public sealed record ItemExplain(
         candidate.DiversityFactor, candidate.NetworkFactor, float.IsFinite(candidate.Data.Similarity) ? candidate.Data.Similarity : 0,
         ByAction(candidate.Data.Counters?.Counts ?? []), candidate.Data.Counters is { AsOfMs: > 0 } counters ? Moment.Format(counters.AsOfMs) : null, [.. candidate.Data.Codes]);
 
-    private static Dictionary<string, float> ByAction(IReadOnlyList<float> values)
+    internal static Dictionary<string, float> ByAction(IReadOnlyList<float> values)
     {
         ActionTaxonomy taxonomy = ActionTaxonomy.Default;
         var named = new Dictionary<string, float>(values.Count, StringComparer.Ordinal);
         for (int i = 0; i < Math.Min(values.Count, taxonomy.CounterCount); i++) named[taxonomy.NameOf(i)] = float.IsFinite(values[i]) ? values[i] : 0;
         return named;
     }
+}
+
+/// <summary>What scored a page.</summary>
+/// <param name="AskedArm">The arm that the user is in.</param>
+/// <param name="Arm">The arm that scored; null where nothing was scored.</param>
+/// <param name="FallbackReason">Why that is another; null where it is not.</param>
+/// <param name="ModelVersion">Model that scored; null where none answered.</param>
+/// <param name="Prepared">Whether the user's sequence was encoded while the candidates were searched, and not sent again.</param>
+/// <param name="Weights">Weight of each action in the composite; empty where the ranker did not answer.</param>
+public sealed record RankingExplain(
+    string AskedArm, string? Arm, string? FallbackReason, string? ModelVersion, bool Prepared, IReadOnlyDictionary<string, float> Weights)
+{
+    internal static RankingExplain From(FeedQuery query) => new(
+        query.Arms.GetValueOrDefault(FeedQuery.RankerFlag, ""), query.ScoredArm, query.FallbackReason.Length > 0 ? query.FallbackReason : null, query.ModelVersion,
+        query.UsedPrepared, ItemExplain.ByAction(query.Weights));
 }
 
 /// <summary>What the filters took out.</summary>

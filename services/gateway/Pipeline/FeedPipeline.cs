@@ -13,9 +13,10 @@ internal sealed class FeedPipeline(
     /// <exception cref="StageFailedException">A stage failed that the plan says a feed cannot be without.</exception>
     public async Task<FeedSlate> RunAsync(FeedQuery query, CancellationToken cancellation)
     {
-        var run = new PipelineRun(query, TimeSpan.FromMilliseconds(options.Value.RequestBudgetMs), clock, metrics, health, cancellation);
+        using var run = new PipelineRun(query, TimeSpan.FromMilliseconds(options.Value.RequestBudgetMs), clock, metrics, health, cancellation);
 
         await run.HydrateQueryAsync(plan.QueryHydrators);
+        run.Start(plan.BesideSources);
         IReadOnlyList<FeedCandidate> found = await run.FetchAsync(plan.Sources);
         await run.HydrateAsync(plan.Hydrators, found);
         IReadOnlyList<FeedCandidate> kept = await run.FilterAsync(plan.Filters, found);
@@ -28,6 +29,7 @@ internal sealed class FeedPipeline(
             kept = await run.FilterAsync(plan.Filters, run.Unseen(more));
         }
 
+        await run.TakeWhatIsDoneAsync();
         await run.ScoreAsync(plan.Scorers, kept);
         Selection selection = run.Select(plan.Selector, kept);
         FeedSlate slate = run.Finish(selection);

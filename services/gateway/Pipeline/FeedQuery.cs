@@ -9,6 +9,9 @@ namespace Mesh.Gateway.Pipeline;
 /// </summary>
 internal sealed class FeedQuery
 {
+    /// <summary>The flag whose arm names the scorer inside the ranker.</summary>
+    public const string RankerFlag = "ranker";
+
     public required string RequestId { get; init; }
 
     public required string UserId { get; init; }
@@ -38,6 +41,15 @@ internal sealed class FeedQuery
     /// <summary>What the index knows of the items of the user's sequence.</summary>
     public IReadOnlyList<HistoryItem> History { get; set; } = [];
 
+    /// <summary>Model that gave the history its codes; empty where none did.</summary>
+    public string HistoryVersion { get; set; } = "";
+
+    /// <summary>Model that gave the candidates their codes; empty where none did. What scores them must be of it too.</summary>
+    public string CodesVersion { get; set; } = "";
+
+    /// <summary>The user's sequence as the ranker holds it already; null where it was not prepared, or not in time.</summary>
+    public PreparedContext? Prepared { get; set; }
+
     /// <summary>Snapshot that the candidates came from; null where none answered.</summary>
     public string? IndexVersion { get; set; }
 
@@ -48,6 +60,19 @@ internal sealed class FeedQuery
     public IReadOnlyList<float> Weights { get; set; } = [];
 
     public double CounterHalfLifeHours { get; set; }
+
+    /// <summary>The arm that really scored: another than the user's where that one could not, and null where none did.</summary>
+    public string? ScoredArm { get; set; }
+
+    /// <summary>Why another arm than the user's scored; empty = the user's did.</summary>
+    public string FallbackReason { get; set; } = "";
+
+    /// <summary>Whether the scores are from a context that was encoded while the sources searched.</summary>
+    public bool UsedPrepared { get; set; }
+
+    /// <summary>The arms as they came about: what an experiment is judged by.</summary>
+    public IReadOnlyDictionary<string, string> ServedArms =>
+        ScoredArm is null ? Arms : new Dictionary<string, string>(Arms, StringComparer.Ordinal) { [RankerFlag] = ScoredArm };
 
     /// <summary>Names of stages that this page is served without, so that a later stage need not try the same again.</summary>
     public HashSet<string> Failed { get; } = new(StringComparer.Ordinal);
@@ -64,3 +89,7 @@ internal sealed class FeedQuery
         }
     }
 }
+
+/// <summary>A user's sequence, encoded and held by the ranker.</summary>
+/// <param name="ModelVersion">Model that encoded it.</param>
+internal sealed record PreparedContext(string ContextId, string ModelVersion);

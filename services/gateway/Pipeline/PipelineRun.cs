@@ -10,7 +10,7 @@ namespace Mesh.Gateway.Pipeline;
 /// of a parallel group only run at the same time, their results are applied here one after the other.
 /// </summary>
 internal sealed class PipelineRun(
-    FeedQuery query, TimeSpan budget, TimeProvider clock, GatewayMetrics metrics, StageHealth health, CancellationToken cancellation)
+    FeedQuery query, TimeSpan budget, TimeProvider clock, GatewayMetrics metrics, StageHealth health, CancellationToken cancellation) : IDisposable
 {
     private static readonly ActivitySource Spans = new("Mesh.Gateway");
 
@@ -20,12 +20,40 @@ internal sealed class PipelineRun(
     private readonly List<Degradation> _degraded = [];
     private readonly Dictionary<string, double> _timingsMs = new(StringComparer.Ordinal);
     private readonly HashSet<string> _known = new(StringComparer.Ordinal);
+    private readonly List<(PlannedStage<IPreparation> Planned, Task<Action<FeedQuery>?> Running)> _beside = [];
+    private readonly CancellationTokenSource _ended = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+    private volatile bool _taken;
     private int _found;
 
     public async Task HydrateQueryAsync(IReadOnlyList<PlannedStage<IQueryHydrator>> stages)
     {
         await foreach ((_, Action<FeedQuery> update) in RunGroupsAsync(stages, 0, (stage, call) => stage.HydrateAsync(query, call), _ => 0))
             update(query);
+    }
+
+    /// <summary>Starts what runs beside the sources, at the latest until the end of the request.</summary>
+    public void Start(IReadOnlyList<PlannedStage<IPreparation>> stages)
+    {
+        foreach (PlannedStage<IPreparation> planned in stages.Where(planned => planned.Stage.IsEnabled(query)))
+            _beside.Add((planned, PrepareAsync(planned)));
+    }
+
+    /// <summary>Applies what was done beside the sources, after the short wait that each stage is worth; the rest counts as late.</summary>
+    public async Task TakeWhatIsDoneAsync()
+    {
+        foreach ((PlannedStage<IPreparation> planned, Task<Action<FeedQuery>?> running) in _beside)
+        {
+            try
+            {
+                (await running.WaitAsync(planned.Stage.Wait, clock, cancellation))?.Invoke(query);
+            }
+            catch (TimeoutException)
+            {
+                metrics.ServedWithout(planned.Definition.Name, "late");
+            }
+        }
+
+        _taken = true;
     }
 
     /// <summary>Concatenates what the sources found; one that fails contributes nothing.</summary>
@@ -109,10 +137,34 @@ internal sealed class PipelineRun(
             Degrade(new Degradation("filters", $"all {_removed.Count} candidates were removed"), "empty");
 
         TimeSpan elapsed = clock.GetElapsedTime(_started);
-        _timingsMs["total"] = Math.Round(elapsed.TotalMilliseconds, 2);
+        Dictionary<string, double> timingsMs;
+        lock (_timingsMs)
+        {
+            // A copy: what runs beside may end while the page is written.
+            timingsMs = new Dictionary<string, double>(_timingsMs, StringComparer.Ordinal) { ["total"] = Math.Round(elapsed.TotalMilliseconds, 2) };
+        }
+
         string outcome = selection.Selected.Count == 0 ? "empty" : _degraded.Count > 0 ? "degraded" : "full";
         metrics.FeedServed(outcome, selection.Selected.Count, elapsed);
-        return new FeedSlate(query, selection.Selected, selection.Reserve, _removed, _removedCounts, _degraded, _timingsMs);
+        return new FeedSlate(query, selection.Selected, selection.Reserve, _removed, _removedCounts, _degraded, timingsMs);
+    }
+
+    public void Dispose()
+    {
+        _ended.Cancel();
+        _ended.Dispose();
+    }
+
+    private async Task<Action<FeedQuery>?> PrepareAsync(PlannedStage<IPreparation> planned)
+    {
+        try
+        {
+            return (await RunOneAsync(planned.Definition, planned.Stage, 0, call => planned.Stage.PrepareAsync(query, call), _ => 0)).Result;
+        }
+        catch (OperationCanceledException) when (_ended.IsCancellationRequested)
+        {
+            return null;
+        }
     }
 
     /// <summary>Runs stages in order; neighbours marked parallel run together. Yields the results of those that succeeded.</summary>
@@ -144,33 +196,37 @@ internal sealed class PipelineRun(
         long started = clock.GetTimestamp();
         TimeSpan left = budget - clock.GetElapsedTime(_started);
         TimeSpan time = code.IsHop && left < stage.Timeout ? left : stage.Timeout;
-        if (time <= TimeSpan.Zero) return Fail<T>(stage, "late", "the request's budget was spent before it could start", null);
+        if (time <= TimeSpan.Zero) return Fail<T>(stage, code, "late", "the request's budget was spent before it could start", null);
 
         // Only a hop can be late; stages in memory get no timer of their own.
         using var timeout = code.IsHop ? new CancellationTokenSource(time, clock) : new CancellationTokenSource();
-        using var linked = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, cancellation);
+        using var linked = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, _ended.Token);
         try
         {
             // WaitAsync: a stage that ignores its token is left behind, not waited for.
-            T result = await work(new StageCall(time, linked.Token)).WaitAsync(linked.Token);
+            T result = await work(new StageCall(time, linked.Token, () => time - clock.GetElapsedTime(started))).WaitAsync(linked.Token);
             Record(stage.Name, started, span, candidatesIn, count(result));
             health.Succeeded(stage.Name);
             return (true, result);
         }
-        catch (Exception exception) when (!cancellation.IsCancellationRequested)
+        catch (Exception exception) when (!_ended.IsCancellationRequested)
         {
             Record(stage.Name, started, span, candidatesIn, 0);
             bool late = timeout.IsCancellationRequested || exception is ServiceUnavailableException { IsLate: true };
             return late
-                ? Fail<T>(stage, "late", $"no answer within {time.TotalMilliseconds:0} ms", null)
-                : Fail<T>(stage, "failed", Reason(exception), exception);
+                ? Fail<T>(stage, code, "late", $"no answer within {time.TotalMilliseconds:0} ms", null)
+                : Fail<T>(stage, code, "failed", Reason(exception), exception);
         }
     }
 
-    private (bool, T?) Fail<T>(StageDefinition stage, string kind, string reason, Exception? exception)
+    private (bool, T?) Fail<T>(StageDefinition stage, IStage code, string kind, string reason, Exception? exception)
     {
         var degradation = new Degradation(stage.Name, reason);
-        lock (query.Failed)
+        if (code.OnlySavesTime)
+        {
+            if (!_taken) metrics.ServedWithout(stage.Name, kind); // else it was counted as late by then
+        }
+        else lock (query.Failed)
         {
             // Stages of one parallel group may fail at the same time.
             query.Failed.Add(stage.Name);

@@ -14,12 +14,27 @@ internal interface IStage
     /// memory runs to its end even when the budget is spent, or a late page would be served without its blocks and mutes.
     /// </summary>
     bool IsHop => false;
+
+    /// <summary>Whether a page is as good without the stage, which only saves time: its failure is counted, and not named in the page.</summary>
+    bool OnlySavesTime => false;
 }
 
 /// <summary>Finds out about the user; answers the change to make to the query.</summary>
 internal interface IQueryHydrator : IStage
 {
     Task<Action<FeedQuery>> HydrateAsync(FeedQuery query, StageCall call);
+}
+
+/// <summary>
+/// Prepares something for the scorers while the sources search; answers the change to make to the query. The scorers go
+/// without what is not done by then.
+/// </summary>
+internal interface IPreparation : IStage
+{
+    /// <summary>Most that the scorers wait for it once the candidates are there.</summary>
+    TimeSpan Wait { get; }
+
+    Task<Action<FeedQuery>> PrepareAsync(FeedQuery query, StageCall call);
 }
 
 /// <summary>Finds candidates.</summary>
@@ -61,7 +76,12 @@ internal interface ISideEffect : IStage
 /// <summary>What a stage gets with each call.</summary>
 /// <param name="Budget">What is left for this stage; travels to each hop.</param>
 /// <param name="Cancellation">Fires when the budget is spent, or the client has left.</param>
-internal readonly record struct StageCall(TimeSpan Budget, CancellationToken Cancellation);
+/// <param name="Remaining">What is left of the budget at a later moment.</param>
+internal readonly record struct StageCall(TimeSpan Budget, CancellationToken Cancellation, Func<TimeSpan>? Remaining = null)
+{
+    /// <summary>What is left now, for a stage that makes one call after another.</summary>
+    public TimeSpan Left => Remaining?.Invoke() ?? Budget;
+}
 
 /// <summary>What a source found, and what it learned on the way.</summary>
 /// <param name="Update">Change to the query, such as the index version.</param>

@@ -19,7 +19,7 @@ internal sealed class Bench : IDisposable
     {
         GatewayOptions options = new() { RequestBudgetMs = budgetMs, SideEffectsQueuedMax = queuedMax };
         Metrics = new GatewayMetrics(_provider.GetRequiredService<IMeterFactory>());
-        Plan = BuildPlan(yaml, Services, Topics, Clock);
+        Plan = BuildPlan(yaml, Services, Topics, Clock, Meters);
         Queue = new SideEffectQueue(Plan, Metrics, Clock, Options.Create(options), NullLogger<SideEffectQueue>.Instance);
         Pipeline = new FeedPipeline(
             Plan, Queue, new StageHealth(NullLogger<StageHealth>.Instance), Metrics, Clock, Options.Create(options));
@@ -41,18 +41,20 @@ internal sealed class Bench : IDisposable
 
     public IMeterFactory Meters => _provider.GetRequiredService<IMeterFactory>();
 
-    public static PipelinePlan BuildPlan(string yaml, FakeServices services, FakeTopics topics, TimeProvider clock)
+    public static PipelinePlan BuildPlan(string yaml, FakeServices services, FakeTopics topics, TimeProvider clock, IMeterFactory? meters = null)
     {
+        using ServiceProvider own = new ServiceCollection().AddMetrics().BuildServiceProvider();
+        var metrics = new GatewayMetrics(meters ?? own.GetRequiredService<IMeterFactory>());
         using var text = new StringReader(yaml);
-        return new StageCatalog(services, topics, new RememberedTrending(clock)).Build(PipelineFile.Parse("pipeline.yaml", text));
+        return new StageCatalog(services, topics, new RememberedTrending(clock), metrics).Build(PipelineFile.Parse("pipeline.yaml", text));
     }
 
     public static string ShippedYaml() => File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "pipeline.yaml"));
 
-    public FeedQuery Query(string userId = "u", int limit = 10, FeedCursor? cursor = null) => new()
+    public FeedQuery Query(string userId = "u", int limit = 10, FeedCursor? cursor = null, string arm = "heuristic") => new()
     {
         RequestId = Ulid.NewUlid(Clock.GetUtcNow()).ToString(), UserId = userId, NowMs = Clock.GetUtcNow().ToUnixTimeMilliseconds(), Limit = limit, Cursor = cursor,
-        Arms = new Dictionary<string, string> { ["ranker"] = "heuristic" },
+        Arms = new Dictionary<string, string> { ["ranker"] = arm },
     };
 
     public Task<FeedSlate> RunAsync(FeedQuery query) =>

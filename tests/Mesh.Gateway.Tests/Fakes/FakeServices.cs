@@ -18,6 +18,9 @@ internal sealed class FakeServices : IMeshServices
 
     public ConcurrentDictionary<string, bool> Hanging { get; } = new();
 
+    /// <summary>A service answers once its task is complete.</summary>
+    public ConcurrentDictionary<string, Task> Held { get; } = new();
+
     public ConcurrentDictionary<string, UserContext> Users { get; } = new();
 
     public ConcurrentQueue<(string UserId, ProfileChange Change)> ProfileChanges { get; } = new();
@@ -30,6 +33,8 @@ internal sealed class FakeServices : IMeshServices
 
     public ConcurrentQueue<ScoreRequest> Scores { get; } = new();
 
+    public ConcurrentQueue<PrepareRequest> Prepares { get; } = new();
+
     public ConcurrentQueue<(string What, TimeSpan Budget)> Budgets { get; } = new();
 
     public List<Candidate> Catalogue { get; } = [];
@@ -39,6 +44,13 @@ internal sealed class FakeServices : IMeshServices
     public Func<RetrieveRequest, RetrieveResponse>? OnRetrieve { get; set; }
 
     public Func<ScoreRequest, ScoreResponse>? OnScore { get; set; }
+
+    public Func<HistoryRequest, HistoryResponse>? OnHistory { get; set; }
+
+    public Func<PrepareRequest, PrepareResponse>? OnPrepare { get; set; }
+
+    /// <summary>Of the codes that retrieval answers with.</summary>
+    public string ModelVersion { get; set; } = "mini-1";
 
     public Func<string, string, JsonNode, JsonNode?>? OnInvokeStage { get; set; }
 
@@ -83,6 +95,15 @@ internal sealed class FakeServices : IMeshServices
         return OnRetrieve?.Invoke(request) ?? Respond(request);
     });
 
+    public Task<HistoryResponse> FindHistoryAsync(HistoryRequest request, TimeSpan budget, CancellationToken cancellation) => Answer("history", budget, () =>
+        OnHistory?.Invoke(request) ?? new HistoryResponse { ModelVersion = ModelVersion, History = { request.ItemIds.Select(HistoryOf) } });
+
+    public Task<PrepareResponse> PrepareAsync(PrepareRequest request, TimeSpan budget, CancellationToken cancellation) => Answer("prepare", budget, () =>
+    {
+        Prepares.Enqueue(request);
+        return OnPrepare?.Invoke(request) ?? new PrepareResponse { ContextId = $"ctx-{request.UserId}", ModelVersion = request.ModelVersion };
+    });
+
     public Task<SimilarResponse?> FindSimilarAsync(SimilarRequest request, TimeSpan budget, CancellationToken cancellation) => Answer(AppIds.Retrieval, budget, () =>
         Catalogue.Any(candidate => candidate.ItemId == request.ItemId)
             ? new SimilarResponse { IndexVersion = "snap-1", Candidates = { Catalogue.Where(candidate => candidate.ItemId != request.ItemId).Take((int)request.Limit) } }
@@ -90,7 +111,7 @@ internal sealed class FakeServices : IMeshServices
 
     public Task<ScoreResponse> ScoreAsync(ScoreRequest request, TimeSpan budget, CancellationToken cancellation) => Answer(AppIds.Ranker, budget, () =>
     {
-        Scores.Enqueue(request);
+        Scores.Enqueue(request.Clone()); // as it was sent: the scorer may send it again with more
         return OnScore?.Invoke(request) ?? Score(request);
     });
 
@@ -137,12 +158,14 @@ internal sealed class FakeServices : IMeshServices
         return response;
     }
 
+    private static HistoryItem HistoryOf(string itemId) => new() { ItemId = itemId, AuthorId = "author", Codes = { 1, 2, 3 } };
+
     private RetrieveResponse Respond(RetrieveRequest request)
     {
         var exclude = request.Exclude.ToHashSet();
         return new RetrieveResponse
         {
-            IndexVersion = "snap-1", Sequence = 40, CounterHalfLifeHours = 24,
+            IndexVersion = "snap-1", Sequence = 40, CounterHalfLifeHours = 24, ModelVersion = ModelVersion, History = { request.Sequence?.ItemIds.Select(HistoryOf) ?? [] },
             Candidates = { Catalogue.Where(candidate => !exclude.Contains(ItemHash.Compute(candidate.ItemId))).Select(candidate => candidate.Clone()) },
         };
     }
@@ -152,6 +175,7 @@ internal sealed class FakeServices : IMeshServices
         Budgets.Enqueue((service, budget));
         Entered(service).TrySetResult();
         if (Hanging.ContainsKey(service)) await new TaskCompletionSource().Task;
+        if (Held.TryGetValue(service, out Task? held)) await held;
         if (Down.ContainsKey(service)) throw new ServiceUnavailableException($"{service} cannot be reached.");
         await Task.Yield(); // a real call never completes on the caller's stack
         return answer();

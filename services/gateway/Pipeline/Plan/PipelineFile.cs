@@ -11,7 +11,9 @@ namespace Mesh.Gateway.Pipeline.Plan;
 internal sealed class PipelineFile
 {
     public static readonly IReadOnlyList<string> Sections =
-        ["query_hydrators", "sources", "hydrators", "filters", "refill", "scorers", "selector", "side_effects"];
+        ["query_hydrators", "beside_sources", "sources", "hydrators", "filters", "refill", "scorers", "selector", "side_effects"];
+
+    private const string BesideSources = "beside_sources";
 
     private static readonly HashSet<string> ParallelSections = ["query_hydrators", "sources", "hydrators"];
     private static readonly HashSet<string> RemoteSections = ["sources", "filters", "refill", "scorers", "side_effects"];
@@ -87,7 +89,7 @@ internal sealed class PipelineFile
             Fault(stage, $"{where}: timeout_ms is '{timeout}'; 1-60000 was expected");
 
         return new StageDefinition(
-            name, TimeSpan.FromMilliseconds(Math.Max(1, timeoutMs)), ReadParallel(section, where, stage), ReadOnFailure(where, stage),
+            name, TimeSpan.FromMilliseconds(Math.Max(1, timeoutMs)), ReadParallel(section, where, stage), ReadOnFailure(section, where, stage),
             ReadParams(where, stage), ReadInvoke(section, where, stage));
     }
 
@@ -100,11 +102,13 @@ internal sealed class PipelineFile
         return text == "true";
     }
 
-    private OnFailure ReadOnFailure(string where, YamlMappingNode stage)
+    private OnFailure ReadOnFailure(string section, string where, YamlMappingNode stage)
     {
         string text = Scalar(stage, "on_failure") ?? "serve_without";
         if (text is not ("serve_without" or "fail_request"))
             Fault(stage, $"{where}: on_failure is '{text}'; serve_without or fail_request was expected");
+        if (text == "fail_request" && section == BesideSources)
+            Fault(stage, $"{where}: a stage of {section} only saves time, and no request fails without it");
         return text == "fail_request" ? OnFailure.FailRequest : OnFailure.ServeWithout;
     }
 

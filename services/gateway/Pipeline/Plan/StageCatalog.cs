@@ -1,6 +1,7 @@
 using Mesh.Gateway.Edge;
 using Mesh.Gateway.Pipeline.Filters;
 using Mesh.Gateway.Pipeline.Hydrators;
+using Mesh.Gateway.Pipeline.Preparations;
 using Mesh.Gateway.Pipeline.Remote;
 using Mesh.Gateway.Pipeline.Scorers;
 using Mesh.Gateway.Pipeline.Selectors;
@@ -10,11 +11,16 @@ using Mesh.Gateway.Pipeline.Sources;
 namespace Mesh.Gateway.Pipeline.Plan;
 
 /// <summary>The stages that this gateway brings, by name, and how a plan is built of them. A new stage is one line here and one file.</summary>
-internal sealed class StageCatalog(IMeshServices services, IEventTopics topics, RememberedTrending remembered)
+internal sealed class StageCatalog(IMeshServices services, IEventTopics topics, RememberedTrending remembered, GatewayMetrics metrics)
 {
     private readonly Dictionary<string, Func<StageParams, IQueryHydrator>> _queryHydrators = new(StringComparer.Ordinal)
     {
         ["user-context"] = options => new UserContextHydrator(services, options),
+    };
+
+    private readonly Dictionary<string, Func<StageParams, IPreparation>> _preparations = new(StringComparer.Ordinal)
+    {
+        ["ranker-context"] = options => new RankerContextPreparation(services, options),
     };
 
     private readonly Dictionary<string, Func<StageParams, ISource>> _sources = new(StringComparer.Ordinal)
@@ -46,7 +52,7 @@ internal sealed class StageCatalog(IMeshServices services, IEventTopics topics, 
 
     private readonly Dictionary<string, Func<StageParams, IScorer>> _scorers = new(StringComparer.Ordinal)
     {
-        ["ranker"] = _ => new RankerScorer(services),
+        ["ranker"] = _ => new RankerScorer(services, metrics),
         ["fallback-order"] = options => new FallbackOrderScorer(options),
         ["author-diversity"] = options => new AuthorDiversityScorer(options),
         ["out-of-network"] = options => new OutOfNetworkScorer(options),
@@ -68,6 +74,7 @@ internal sealed class StageCatalog(IMeshServices services, IEventTopics topics, 
     {
         // Stages are built before the faults are looked at: building them is what checks their params.
         var queryHydrators = Plan(file, "query_hydrators", _queryHydrators, null);
+        var besideSources = Plan(file, "beside_sources", _preparations, null);
         var sources = Plan(file, "sources", _sources, stage => new RemoteSource(services, stage));
         var hydrators = Plan(file, "hydrators", _hydrators, null);
         var filters = Plan(file, "filters", _filters, stage => new RemoteFilter(services, stage));
@@ -76,7 +83,7 @@ internal sealed class StageCatalog(IMeshServices services, IEventTopics topics, 
         var selector = Plan(file, "selector", _selectors, null);
         var sideEffects = Plan(file, "side_effects", _sideEffects, stage => new RemoteSideEffect(services, stage));
         return file.Faults.Count == 0
-            ? new PipelinePlan(queryHydrators, sources, hydrators, filters, refill, scorers, selector[0], sideEffects)
+            ? new PipelinePlan(queryHydrators, besideSources, sources, hydrators, filters, refill, scorers, selector[0], sideEffects)
             : throw new PipelineFileException(file.File, file.Faults);
     }
 

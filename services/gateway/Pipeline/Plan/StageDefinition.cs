@@ -25,6 +25,7 @@ internal sealed record PlannedStage<TStage>(StageDefinition Definition, TStage S
 /// <summary>The pipeline, checked and built: stages by kind, each kind in the order of the file.</summary>
 internal sealed record PipelinePlan(
     IReadOnlyList<PlannedStage<IQueryHydrator>> QueryHydrators,
+    IReadOnlyList<PlannedStage<IPreparation>> BesideSources,
     IReadOnlyList<PlannedStage<ISource>> Sources,
     IReadOnlyList<PlannedStage<IHydrator>> Hydrators,
     IReadOnlyList<PlannedStage<IFilter>> Filters,
@@ -36,6 +37,7 @@ internal sealed record PipelinePlan(
     /// <summary>Names of all stages in the order they run.</summary>
     public IEnumerable<string> StageNames =>
         QueryHydrators.Select(planned => planned.Definition.Name)
+            .Concat(BesideSources.Select(planned => planned.Definition.Name))
             .Concat(Sources.Select(planned => planned.Definition.Name))
             .Concat(Hydrators.Select(planned => planned.Definition.Name))
             .Concat(Filters.Select(planned => planned.Definition.Name))

@@ -38,6 +38,14 @@ internal sealed class StageParams(IReadOnlyDictionary<string, string> values, Ac
         return preset;
     }
 
+    /// <summary>Words with commas between.</summary>
+    public IReadOnlySet<string> Words(string name, string preset)
+    {
+        string[] words = (TryRead(name, out string text) ? text : preset).Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        if (words.Length == 0) fault($"param {name} is '{text}'; at least one word was expected");
+        return words.ToHashSet(StringComparer.Ordinal);
+    }
+
     /// <summary>Names that no stage asked for: a typing error would otherwise leave a default in force unnoticed.</summary>
     public IEnumerable<string> Unread() => values.Keys.Where(name => !_read.Contains(name));
 

@@ -9,11 +9,16 @@ namespace Mesh.Gateway.Pipeline.Scorers;
 /// </summary>
 internal sealed class FallbackOrderScorer(StageParams options) : IScorer
 {
+    /// <summary>What an experiment is told where no ranker answered.</summary>
+    public const string Arm = "fallback-order";
+
     private const double MsPerHour = 60 * 60 * 1000;
     private readonly double _halfLifeHours = options.Number("half_life_hours", 24 * 7, 0.1, 24 * 3650);
 
     public Task<Action> ScoreAsync(FeedQuery query, IReadOnlyList<FeedCandidate> candidates, StageCall call) => Task.FromResult<Action>(() =>
     {
+        query.ScoredArm ??= Arm;
+
         // A retrieved list is best first; the position keeps that order among equals of a very old catalogue.
         for (int i = 0; i < candidates.Count; i++)
         {

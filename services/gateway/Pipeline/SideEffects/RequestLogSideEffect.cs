@@ -22,16 +22,17 @@ internal sealed class RequestLogSideEffect(IMeshServices services, StageParams o
             RequestId = query.RequestId, UserId = query.UserId, TimeMs = query.NowMs, Surface = query.Surface, ModelVersion = query.ModelVersion ?? "",
             IndexVersion = query.IndexVersion ?? "", SequenceVersion = query.Context.Version,
         };
-        foreach ((string flag, string arm) in query.Arms) entry.Arms[flag] = arm;
+        foreach ((string flag, string arm) in query.ServedArms) entry.Arms[flag] = arm;
         entry.Candidates.Add(slate.Selected.Select(candidate => Row(candidate, served: true)));
         entry.Candidates.Add(
             slate.Reserve.Take(Math.Max(0, _candidatesMax - slate.Selected.Count)).Select(candidate => Row(candidate, served: false)));
         return services.LogRequestAsync(entry, call.Budget, call.Cancellation);
     }
 
-    // Probabilities are kept of what was served only: with those of 470 reserves an entry was 43 KB on the demo.
+    // Probabilities and counters are kept of what was served only: with probabilities those of 470 reserves an entry was 43 KB on the demo.
     private static LoggedCandidate Row(FeedCandidate candidate, bool served) => new()
     {
         ItemId = candidate.ItemId, Score = (float)candidate.Score, Served = served, Probabilities = { served ? candidate.Probabilities : [] }, Sources = { candidate.Sources },
+        InNetwork = candidate.InNetwork, Counters = served ? candidate.Data.Counters : null,
     };
 }

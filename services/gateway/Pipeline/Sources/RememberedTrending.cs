@@ -13,7 +13,7 @@ internal sealed class RememberedTrending(TimeProvider clock)
     private static readonly TimeSpan AgeMax = TimeSpan.FromMinutes(30);
     private static readonly TimeSpan TextEvery = TimeSpan.FromMinutes(1);
 
-    private volatile Memory _memory = new([], "", DateTimeOffset.MinValue);
+    private volatile Memory _memory = new([], new Origin("", ""), DateTimeOffset.MinValue);
 
     /// <summary>Whether the next request should ask for texts too: once a minute is enough to keep them at hand for users with muted words.</summary>
     public bool WantsText => clock.GetUtcNow() - _memory.TextAt > TextEvery;
@@ -21,7 +21,10 @@ internal sealed class RememberedTrending(TimeProvider clock)
     public void Remember(RetrieveResponse response, bool withText)
     {
         DateTimeOffset now = clock.GetUtcNow();
-        Memory before = _memory;
+        var origin = new Origin(response.IndexVersion, response.ModelVersion);
+
+        // Codes of two models must not meet on one page: with a new model the memory starts again.
+        Memory before = _memory.From.ModelVersion == origin.ModelVersion ? _memory : new Memory([], origin, DateTimeOffset.MinValue);
         var ids = new HashSet<string>(StringComparer.Ordinal);
         var entries = new List<Entry>(Max);
         Dictionary<string, Entry> known = before.Entries.ToDictionary(entry => entry.Candidate.ItemId, StringComparer.Ordinal);
@@ -36,11 +39,11 @@ internal sealed class RememberedTrending(TimeProvider clock)
         if (entries.Count == 0) return;
         entries.AddRange(
             before.Entries.Where(entry => now - entry.At < AgeMax && ids.Add(entry.Candidate.ItemId)).Take(Max - entries.Count));
-        _memory = new Memory(entries, response.IndexVersion, withText ? now : before.TextAt);
+        _memory = new Memory(entries, origin, withText ? now : before.TextAt);
     }
 
-    /// <summary>What is remembered and fresh enough, best first, with the index version that it came from.</summary>
-    public (IReadOnlyList<FeedCandidate> Candidates, string? IndexVersion) Recall()
+    /// <summary>What is remembered and fresh enough, best first, with what it came from.</summary>
+    public (IReadOnlyList<FeedCandidate> Candidates, Origin? From) Recall()
     {
         DateTimeOffset now = clock.GetUtcNow();
         Memory memory = _memory;
@@ -48,7 +51,7 @@ internal sealed class RememberedTrending(TimeProvider clock)
         [
             .. memory.Entries.Where(entry => now - entry.At < AgeMax).Select(entry => new FeedCandidate(Anonymous(entry.Candidate)) { TextLoaded = entry.TextLoaded }),
         ];
-        return (fresh, fresh.Count == 0 ? null : memory.IndexVersion);
+        return (fresh, fresh.Count == 0 ? null : memory.From);
     }
 
     // Similarity and network were those of the user it was found for.
@@ -71,5 +74,8 @@ internal sealed class RememberedTrending(TimeProvider clock)
 
     private sealed record Entry(Candidate Candidate, bool TextLoaded, DateTimeOffset At);
 
-    private sealed record Memory(IReadOnlyList<Entry> Entries, string IndexVersion, DateTimeOffset TextAt);
+    /// <summary>Snapshot and model of the newest answer.</summary>
+    internal sealed record Origin(string IndexVersion, string ModelVersion);
+
+    private sealed record Memory(IReadOnlyList<Entry> Entries, Origin From, DateTimeOffset TextAt);
 }

@@ -5,7 +5,12 @@ internal sealed class RememberedTrendingSource(RememberedTrending remembered) : 
 {
     public Task<Found> FetchAsync(FeedQuery query, StageCall call)
     {
-        (IReadOnlyList<FeedCandidate> candidates, string? indexVersion) = remembered.Recall();
-        return Task.FromResult(new Found(candidates, hydrated => hydrated.IndexVersion ??= indexVersion));
+        (IReadOnlyList<FeedCandidate> candidates, RememberedTrending.Origin? from) = remembered.Recall();
+        return Task.FromResult(new Found(candidates, hydrated =>
+        {
+            if (from is null) return;
+            hydrated.CodesVersion = from.ModelVersion;
+            hydrated.IndexVersion ??= from.IndexVersion;
+        }));
     }
 }

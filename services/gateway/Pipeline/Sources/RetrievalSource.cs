@@ -36,6 +36,7 @@ internal sealed class RetrievalSource(IMeshServices services, RememberedTrending
             hydrated =>
             {
                 hydrated.History = response.History;
+                hydrated.HistoryVersion = hydrated.CodesVersion = response.ModelVersion;
                 hydrated.IndexVersion = response.IndexVersion;
                 hydrated.CounterHalfLifeHours = response.CounterHalfLifeHours;
             },

@@ -24,6 +24,12 @@ internal sealed class TrendingRefillSource(IMeshServices services, StageParams o
         RetrieveResponse response = await services.RetrieveAsync(request, call.Budget, call.Cancellation);
         return new Found(
             [.. response.Candidates.Select(candidate => new FeedCandidate(candidate) { TextLoaded = includeText })],
-            hydrated => hydrated.IndexVersion ??= response.IndexVersion);
+            hydrated =>
+            {
+                // All that the page is made of comes from here.
+                hydrated.CodesVersion = response.ModelVersion;
+                hydrated.IndexVersion = response.IndexVersion;
+                hydrated.CounterHalfLifeHours = response.CounterHalfLifeHours;
+            });
     }
 }
