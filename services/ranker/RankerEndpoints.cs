@@ -1,30 +1,38 @@
 using System.Diagnostics;
+using System.Globalization;
 using Mesh.Contracts;
 using Mesh.Hosting;
+using Mesh.Ranker.Heuristic;
 using Mesh.Ranker.Scoring;
+using Mesh.Ranker.Transformer;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.Extensions.Options;
 
 namespace Mesh.Ranker;
 
-/// <summary>What the gateway calls through the sidecar. Bodies are protobuf; faults are problem details.</summary>
+/// <summary>What the gateway calls through the sidecar, and the topic of models. Bodies are protobuf; faults are problem details.</summary>
 internal static class RankerEndpoints
 {
     public static void MapRanker(this WebApplication app)
     {
+        app.MapPost("/prepare", PrepareAsync);
         app.MapPost("/score", ScoreAsync);
         app.MapGet("/status", Status);
+        // Every replica gets every change: each holds its own models.
+        app.MapBulkTopic<ModelChange>(Components.DeltaPubSub, Topics.Models, app.Services.GetRequiredService<ModelKeeper>().ReceiveAsync, messagesMax: 16);
 
         // Faults in the weights and in the default arm stop the process here, not the first request.
         app.Services.GetRequiredService<ScoreWeights>();
         app.Services.GetRequiredService<ScorerSet>();
     }
 
-    private static async Task<Results<ProtobufResult, ValidationProblem>> ScoreAsync(
-        HttpRequest httpRequest, ScorerSet scorers, ScoreWeights weights, RankerMetrics metrics, IOptions<RankerOptions> options, CancellationToken cancellation)
+    private static async Task<Results<ProtobufResult, ValidationProblem>> PrepareAsync(
+        HttpContext context, TransformerScorer transformer, RankerFaults checks, RankerMetrics metrics, IOptions<TransformerOptions> options, TimeProvider clock)
     {
-        ScoreRequest request = await httpRequest.ReadProtobufAsync<ScoreRequest>(cancellation);
-        Dictionary<string, string[]> faults = FaultsOf(request, scorers, options.Value);
+        using CancellationTokenSource timer = StartTimer(context, options.Value, clock);
+        using var cutoff = CancellationTokenSource.CreateLinkedTokenSource(timer.Token, context.RequestAborted);
+        PrepareRequest request = await context.Request.ReadProtobufAsync<PrepareRequest>(context.RequestAborted);
+        Dictionary<string, string[]> faults = checks.Of(request);
         if (faults.Count > 0)
         {
             metrics.Rejected();
@@ -32,44 +40,43 @@ internal static class RankerEndpoints
         }
 
         long started = Stopwatch.GetTimestamp();
-        IScorer scorer = scorers.Find(request.Arm)!;
-        float[] probabilities = await scorer.PredictAsync(request, cancellation);
-        ScoreResponse response = Compose(request, scorer, weights.Current, probabilities);
-        metrics.Scored(Stopwatch.GetElapsedTime(started), request.Candidates.Count, scorer.ModelVersion);
+        PrepareResponse response = await transformer.PrepareAsync(request, cutoff.Token);
+        metrics.Prepared(Stopwatch.GetElapsedTime(started), response.Cached);
         return new ProtobufResult(response);
     }
 
-    private static ProtobufResult Status(ScorerSet scorers) =>
-        new(new RankerStatus { ModelVersion = scorers.Default.ModelVersion, Arms = { scorers.Arms } });
-
-    private static Dictionary<string, string[]> FaultsOf(ScoreRequest request, ScorerSet scorers, RankerOptions options)
+    private static async Task<Results<ProtobufResult, ValidationProblem>> ScoreAsync(
+        HttpContext context, Ranking ranking, RankerFaults checks, RankerMetrics metrics, IOptions<TransformerOptions> options, TimeProvider clock)
     {
-        var faults = new Dictionary<string, string[]>();
-        if (request.Candidates.Count > options.CandidatesMax)
+        using CancellationTokenSource timer = StartTimer(context, options.Value, clock);
+        using var cutoff = CancellationTokenSource.CreateLinkedTokenSource(timer.Token, context.RequestAborted);
+        ScoreRequest request = await context.Request.ReadProtobufAsync<ScoreRequest>(context.RequestAborted);
+        Dictionary<string, string[]> faults = checks.Of(request);
+        if (faults.Count > 0)
         {
-            faults["candidates"] = [$"{request.Candidates.Count} candidates; at most {options.CandidatesMax}"];
+            metrics.Rejected();
+            return TypedResults.ValidationProblem(faults);
         }
 
-        if (scorers.Find(request.Arm) is null) faults["arm"] = [$"'{request.Arm}' is not an arm; there are: {string.Join(", ", scorers.Arms)}"];
-        if (request.Sequence is { } sequence && (sequence.Actions.Length != sequence.ItemIds.Count || sequence.TimesMs.Count != sequence.ItemIds.Count))
-        {
-            faults["sequence"] = [$"columns differ in length: {sequence.ItemIds.Count} items, {sequence.Actions.Length} actions, {sequence.TimesMs.Count} times"];
-        }
-
-        return faults;
+        long started = Stopwatch.GetTimestamp();
+        ScoreResponse response = await ranking.ScoreAsync(request, cutoff.Token, context.RequestAborted);
+        if (!response.ContextMissing) metrics.Scored(Stopwatch.GetElapsedTime(started), response);
+        return new ProtobufResult(response);
     }
 
-    private static ScoreResponse Compose(ScoreRequest request, IScorer scorer, float[] weights, float[] probabilities)
+    private static ProtobufResult Status(ScorerSet scorers, ModelSet models, HeuristicScorer heuristic) => new(new RankerStatus
     {
-        var response = new ScoreResponse { ModelVersion = scorer.ModelVersion, Arm = scorer.Arm, Weights = { weights } };
-        for (int i = 0; i < request.Candidates.Count; i++)
-        {
-            ReadOnlySpan<float> row = probabilities.AsSpan(i * weights.Length, weights.Length);
-            var score = new CandidateScore { ItemId = request.Candidates[i].ItemId, Score = CompositeScore.Compute(weights, row) };
-            foreach (float probability in row) score.Probabilities.Add(probability);
-            response.Scores.Add(score);
-        }
+        ModelVersion = models.Live is { Length: > 0 } live ? live : heuristic.ModelVersion,
+        Arms = { scorers.Arms },
+        ModelVersions = { models.Versions },
+    });
 
-        return response;
+    // The caller's budget less what the heuristic and the answer take: whoever is late must still be answered in time.
+    private static CancellationTokenSource StartTimer(HttpContext context, TransformerOptions options, TimeProvider clock)
+    {
+        int timeMs = int.TryParse(context.Request.Headers[Deadline.Header], NumberStyles.None, CultureInfo.InvariantCulture, out int budgetMs)
+            ? Math.Max(0, budgetMs - options.ReserveMs)
+            : options.TimeoutMs;
+        return new CancellationTokenSource(TimeSpan.FromMilliseconds(timeMs), clock);
     }
 }

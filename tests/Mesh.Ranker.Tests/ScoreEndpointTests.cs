@@ -121,11 +121,11 @@ public sealed class ScoreEndpointTests
     [Fact]
     public void A_default_arm_without_a_scorer_stops_the_start()
     {
-        using var app = new RankerApp(new() { ["Ranker:DefaultArm"] = "transformer" });
+        using var app = new RankerApp(new() { ["Ranker:DefaultArm"] = "nonsense" });
 
         var exception = Assert.Throws<InvalidOperationException>(() => app.CreateClient());
 
-        Assert.Contains("transformer", exception.Message, StringComparison.Ordinal);
+        Assert.Contains("nonsense", exception.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -137,6 +137,7 @@ public sealed class ScoreEndpointTests
         RankerStatus status = RankerStatus.Parser.ParseFrom(await client.GetByteArrayAsync("status"));
 
         Assert.Equal("heuristic-1", status.ModelVersion);
-        Assert.Equal(["heuristic"], status.Arms);
+        Assert.Equal(["explore", "heuristic", "transformer"], status.Arms);
+        Assert.Empty(status.ModelVersions);
     }
 }

@@ -3,7 +3,7 @@ using Mesh.Contracts;
 namespace Mesh.Ranker.Scoring;
 
 /// <summary>
-/// Predicts, for each candidate alone, the probability of each action. The rule of isolation: a row depends on the user's
+/// Predicts, without a model and without fail, for each candidate alone, the probability of each action. The rule of isolation: a row depends on the user's
 /// context and on the candidate's own fields, never on which other candidates are there or at which position it stands.
 /// </summary>
 internal interface IScorer

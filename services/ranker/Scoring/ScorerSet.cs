@@ -1,25 +1,29 @@
 using System.Collections.Frozen;
+using Mesh.Ranker.Transformer;
 
 namespace Mesh.Ranker.Scoring;
 
-/// <summary>The scorers of this process by arm.</summary>
+/// <summary>The arms of this process: the transformer, and the scorers that need no model.</summary>
 internal sealed class ScorerSet
 {
     private readonly FrozenDictionary<string, IScorer> _byArm;
+    private readonly string _default;
 
     /// <exception cref="InvalidOperationException">The default arm has no scorer.</exception>
     public ScorerSet(IEnumerable<IScorer> scorers, string defaultArm)
     {
         _byArm = scorers.ToFrozenDictionary(scorer => scorer.Arm, StringComparer.Ordinal);
-        Arms = [.. _byArm.Keys.Order(StringComparer.Ordinal)];
-        Default = Find(defaultArm)
-            ?? throw new InvalidOperationException($"Ranker:DefaultArm is '{defaultArm}'; the arms here are: {string.Join(", ", Arms)}.");
+        Arms = [.. _byArm.Keys.Append(TransformerScorer.ArmName).Order(StringComparer.Ordinal)];
+        _default = Arms.Contains(defaultArm)
+            ? defaultArm
+            : throw new InvalidOperationException($"Ranker:DefaultArm is '{defaultArm}'; the arms here are: {string.Join(", ", Arms)}.");
     }
 
     public IReadOnlyList<string> Arms { get; }
 
-    public IScorer Default { get; }
+    /// <summary>The arm that a request means: the default for an empty name.</summary>
+    public string Resolve(string arm) => arm.Length == 0 ? _default : arm;
 
-    /// <summary>The scorer of an arm; the default for an empty name, null for an unknown one.</summary>
-    public IScorer? Find(string arm) => arm.Length == 0 ? Default : _byArm.GetValueOrDefault(arm);
+    /// <summary>The scorer of an arm that needs no model.</summary>
+    public IScorer? Find(string arm) => _byArm.GetValueOrDefault(arm);
 }

@@ -1,0 +1,165 @@
+using System.Threading.Channels;
+using Mesh.Contracts;
+using Mesh.Hosting;
+using Microsoft.Extensions.Options;
+
+namespace Mesh.Ranker.Transformer;
+
+/// <summary>
+/// Brings versions into the <see cref="ModelSet"/>, one at a time: the default before the service listens, those that the topic
+/// makes live, and those that a request names. Each is verified and tried before it can serve; one that is refused changes
+/// nothing. A version that is not found is not searched for again for a while.
+/// </summary>
+internal sealed class ModelKeeper(
+    ModelSet models, IModelStore store, IOptions<TransformerOptions> options, TimeProvider clock, RankerMetrics metrics, ILogger<ModelKeeper> logger)
+    : BackgroundService
+{
+    // Names that callers made up must not gather.
+    private const int MissingMax = 256;
+    private const int PathLengthMax = 256;
+
+    private readonly TransformerOptions _options = options.Value;
+    private readonly SemaphoreSlim _turn = new(1, 1);
+    private readonly Channel<string> _wanted = Channel.CreateBounded<string>(new BoundedChannelOptions(16) { FullMode = BoundedChannelFullMode.Wait });
+    private readonly Lock _gate = new();
+    private readonly HashSet<string> _searching = new(StringComparer.Ordinal);                    // under _gate
+    private readonly Dictionary<string, DateTimeOffset> _missing = new(StringComparer.Ordinal);   // until when not to search, under _gate
+
+    public override async Task StartAsync(CancellationToken cancellationToken)
+    {
+        if (store.DefaultPath is { } path) await TryInstallAsync(path, version: null, liveSinceMs: 0, cancellationToken);
+        else Log.NoModel(logger);
+        await base.StartAsync(cancellationToken);
+    }
+
+    /// <summary>
+    /// Says why a version cannot score now, and has it looked for. The caller does not wait: a feed is worth more than one scored by this
+    /// version.
+    /// </summary>
+    public Fallback Seek(string version)
+    {
+        if (version.Length == 0) return new Fallback(FallbackKind.NoModel, "no model is loaded");
+        lock (_gate)
+        {
+            if (_searching.Contains(version)) return new Fallback(FallbackKind.Loading, $"model {version} is being loaded");
+            if (_missing.TryGetValue(version, out DateTimeOffset until) && clock.GetUtcNow() < until)
+            {
+                return new Fallback(FallbackKind.UnknownVersion, $"model {version} is not here");
+            }
+
+            if (!_wanted.Writer.TryWrite(version)) return new Fallback(FallbackKind.UnknownVersion, $"model {version} is not here; others are being looked for");
+            _searching.Add(version);
+            return new Fallback(FallbackKind.Loading, $"model {version} is being looked for");
+        }
+    }
+
+    /// <summary>Topic `models`. Idempotent: the state it leads to is the same however often it comes, and a later change wins.</summary>
+    public async Task<IReadOnlyList<Delivery>> ReceiveAsync(IReadOnlyList<ModelChange> changes, CancellationToken cancellation)
+    {
+        var deliveries = new Delivery[changes.Count];
+        for (int i = 0; i < changes.Count; i++) deliveries[i] = await ReceiveAsync(changes[i], cancellation);
+        return deliveries;
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        await foreach (string version in _wanted.Reader.ReadAllAsync(stoppingToken))
+        {
+            Delivery outcome = Delivery.Drop;
+            try
+            {
+                if (store.Find(version) is { } path) outcome = await TryInstallAsync(path, version, liveSinceMs: null, stoppingToken);
+                else Log.VersionMissing(logger, version);
+            }
+            catch (Exception exception) when (exception is not OperationCanceledException)
+            {
+                // The search goes on for other versions: this one is answered by the heuristic meanwhile.
+                Log.SearchFailed(logger, version, exception);
+            }
+            finally
+            {
+                lock (_gate)
+                {
+                    if (outcome != Delivery.Success) RememberMissing(version);
+                    _searching.Remove(version);
+                }
+            }
+        }
+    }
+
+    private async Task<Delivery> ReceiveAsync(ModelChange change, CancellationToken cancellation)
+    {
+        if (change.Version.Length is 0 or > RankerFaults.VersionLengthMax || !IsFolderOfRoot(change.Path))
+        {
+            Log.ChangeRefused(logger, change.EventId, change.Version, change.Path);
+            return Delivery.Drop;
+        }
+
+        if (models.TryAcquire(change.Version) is { } held)
+        {
+            held.Release();
+            if (models.TryMakeLive(change.Version, change.TimeMs)) Log.ModelLive(logger, change.Version, held.Path);
+            return Delivery.Success;
+        }
+
+        string path = change.Path.Length > 0 ? change.Path : store.Find(change.Version) ?? change.Version;
+        return await TryInstallAsync(path, change.Version, change.TimeMs, cancellation);
+    }
+
+    // What comes by a topic must not lead anywhere else. Empty = every folder of the root is looked at.
+    private static bool IsFolderOfRoot(string path) => path.Length <= PathLengthMax && path.Split('/').All(name => name is not ("." or ".."))
+        && path.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.' or '/') && !path.StartsWith('/');
+
+    private async Task<Delivery> TryInstallAsync(string path, string? version, long? liveSinceMs, CancellationToken cancellation)
+    {
+        await _turn.WaitAsync(cancellation);
+        try
+        {
+            long started = clock.GetTimestamp();
+            string made = Install(path, version);
+            if (liveSinceMs is { } since && models.TryMakeLive(made, since)) Log.ModelLive(logger, made, path);
+            metrics.ModelChanged("loaded");
+            Log.ModelLoaded(logger, made, path, clock.GetElapsedTime(started).TotalMilliseconds);
+            return Delivery.Success;
+        }
+        catch (ModelRefusedException refused)
+        {
+            metrics.ModelChanged("refused");
+            Log.ModelRefused(logger, version ?? "", path, models.Live, refused);
+            return refused.MayCome ? Delivery.Retry : Delivery.Drop;
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
+    private string Install(string path, string? version)
+    {
+        IRankModel model = store.Load(path);
+        try
+        {
+            if (version is not null && model.Version != version)
+            {
+                throw new ModelRefusedException($"{path}/manifest.json says version {model.Version}; {version} was asked for.");
+            }
+
+            if (!ModelTrial.Run(model, _options)) Log.BatchesDiffer(logger, model.Version);
+        }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
+
+        string made = model.Version;
+        models.Add(new LoadedModel(model, path, new Breaker(_options.BreakerFailures, TimeSpan.FromSeconds(_options.BreakerSeconds), clock)));
+        return made;
+    }
+
+    private void RememberMissing(string version)
+    {
+        if (_missing.Count >= MissingMax) _missing.Clear();
+        _missing[version] = clock.GetUtcNow() + TimeSpan.FromSeconds(_options.LookupIntervalSeconds);
+    }
+}
