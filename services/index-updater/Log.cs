@@ -41,6 +41,9 @@ internal static partial class Log
     [LoggerMessage(EventId = 5013, Level = LogLevel.Information, Message = "Shard {Shard} goes over to model {Model}: {Items} items are encoded for it")]
     public static partial void ModelSwitchBegun(ILogger logger, uint shard, string model, int items);
 
+    [LoggerMessage(EventId = 5018, Level = LogLevel.Information, Message = "Shard {Shard} goes over to model {Model}: {Left} items are left to encode")]
+    public static partial void ModelSwitchProgress(ILogger logger, uint shard, string model, int left);
+
     [LoggerMessage(EventId = 5014, Level = LogLevel.Information, Message = "Shard {Shard} is on model {Model}: {Items} items encoded and published as one snapshot in {Seconds:0.0} s")]
     public static partial void ModelSwitched(ILogger logger, uint shard, string model, int items, double seconds);
 

@@ -1,9 +1,12 @@
+using System.Diagnostics.Metrics;
 using System.Net;
 using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Hosting;
+using Microsoft.Extensions.DependencyInjection;
 using Mesh.Contracts;
 using Mesh.Hosting;
+using Mesh.Testing;
 
 namespace Mesh.IndexUpdater.Tests;
 
@@ -48,6 +51,34 @@ public sealed class UpdaterServiceTests : IDisposable
             Topics.Eligibility,
             new EligibilityChange { EventId = NewId(), TimeMs = Now, ItemId = "good", Fields = { "colour" } },
             new EligibilityChange { EventId = NewId(), TimeMs = Now, ItemId = "good" }));
+    }
+
+    [Fact]
+    public async Task A_model_change_that_can_never_be_is_dropped_and_counted_and_a_good_one_shows_in_the_status()
+    {
+        long refused = 0;
+        using var listener = new MeterListener
+        {
+            InstrumentPublished = (instrument, self) =>
+            {
+                bool isOurs = instrument.Meter.Scope == _app.Services.GetRequiredService<IMeterFactory>(); // other tests refuse models too
+                if (isOurs && instrument.Name == "mesh.index_updater.model.refused") self.EnableMeasurementEvents(instrument);
+            },
+        };
+        listener.SetMeasurementEventCallback<long>((_, count, _, _) => Interlocked.Add(ref refused, count));
+        listener.Start();
+        await _app.DeliverAsync(Topics.Items, Upsert("a"));
+
+        Assert.Equal(
+            ["DROP", "DROP", "DROP", "DROP"],
+            await _app.DeliverAsync(Topics.Models, Model("mini-00000000"), Model("mini-00000000", path: "../.."), Model(""), Model("hash64-1", Now + (48 * 3_600_000))));
+        UpdaterStatus before = await StatusAsync();
+        Assert.Equal(["SUCCESS"], await _app.DeliverAsync(Topics.Models, Model("hash64-1")));
+        await Eventually.TrueAsync(async () => (await StatusAsync()).ModelVersion.StartsWith("hash64-1+rq", StringComparison.Ordinal), "the chosen model is live");
+
+        Assert.Equal(2, refused); // the unknown ones; the others are faults of the message
+        Assert.Equal((ModelVariant.MiniVersion, ""), (before.ModelVersion, before.NextModelVersion));
+        Assert.Equal("", (await StatusAsync()).NextModelVersion);
     }
 
     [Fact]
@@ -186,6 +217,10 @@ public sealed class UpdaterServiceTests : IDisposable
     // Each later than the one before: of two changes in one millisecond the hash of the event id decides.
     private ItemChange Upsert(string id, string text = "some words") =>
         new() { EventId = NewId(), TimeMs = Now + _changes++, Upserted = new Item { ItemId = id, AuthorId = "author", Text = text, CreatedAtMs = Now } };
+
+    private Task<UpdaterStatus> StatusAsync() => _app.SendAsync<UpdaterStatus>(HttpMethod.Get, "/status");
+
+    private static ModelChange Model(string version, long? timeMs = null, string path = "") => new() { EventId = NewId(), TimeMs = timeMs ?? Now, Version = version, Path = path };
 
     private ItemChange Delete(string id) => new() { EventId = NewId(), TimeMs = Now + _changes++, DeletedItemId = id };
 

@@ -18,6 +18,8 @@ internal sealed partial class ShardWriter
     private const int PassesMax = 5;
     private const int LeftForSnapshotMax = 1_000;
 
+    private static readonly TimeSpan ProgressEvery = TimeSpan.FromSeconds(10);
+
     // Written within a turn.
     private Task _switching = Task.CompletedTask;
     private string _switchingTo = "";
@@ -94,7 +96,7 @@ internal sealed partial class ShardWriter
             Log.ModelSwitchBegun(_with.Logger, _shard, change.Model.Version, missing.Length);
             for (int pass = 0; pass < PassesMax && (pass == 0 || missing.Length > LeftForSnapshotMax); pass++)
             {
-                change.Encode(missing, left => _with.Metrics.RowsToEncode(_shard, left), cancellation);
+                change.Encode(missing, Progress(change.Model.Version), cancellation);
                 missing = await MissingAsync(change, cancellation);
             }
 
@@ -112,6 +114,19 @@ internal sealed partial class ShardWriter
         {
             _with.Metrics.RowsToEncode(_shard, 0);
         }
+    }
+
+    // Of each step to the metrics, of every ten seconds to the log.
+    private Action<int> Progress(string version)
+    {
+        long noted = Stopwatch.GetTimestamp();
+        return left =>
+        {
+            _with.Metrics.RowsToEncode(_shard, left);
+            if (left == 0 || Stopwatch.GetElapsedTime(noted) < ProgressEvery) return;
+            noted = Stopwatch.GetTimestamp();
+            Log.ModelSwitchProgress(_with.Logger, _shard, version, left);
+        };
     }
 
     private async Task<CatalogueEntry[]> MissingAsync(ModelSwitch change, CancellationToken cancellation)

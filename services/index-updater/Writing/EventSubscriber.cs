@@ -13,7 +13,7 @@ namespace Mesh.IndexUpdater.Writing;
 /// answers each event only when its shard has it stored and published. Items go at once; counts wait for their flush.
 /// </summary>
 internal sealed class EventSubscriber(
-    IShardClient shards, ShardRouter router, CountCoalescer counts, IItemModels models, IndexUpdaterMetrics metrics, ILogger<EventSubscriber> logger)
+    IShardClient shards, ShardRouter router, CountCoalescer counts, IItemModels models, IndexUpdaterMetrics metrics, TimeProvider clock, ILogger<EventSubscriber> logger)
 {
     public Task<IReadOnlyList<Delivery>> ItemsAsync(IReadOnlyList<ItemChange> changes, CancellationToken cancellation) => DeliverAsync(
         new TopicOf<ItemChange>(
@@ -52,7 +52,8 @@ internal sealed class EventSubscriber(
     public async Task<IReadOnlyList<Delivery>> ModelsAsync(IReadOnlyList<ModelChange> changes, CancellationToken cancellation)
     {
         var deliveries = new Delivery[changes.Count];
-        foreach (int index in Check(changes, Topics.Models, EventFaults.Of, change => change.EventId, deliveries))
+        long nowMs = clock.GetUtcNow().ToUnixTimeMilliseconds();
+        foreach (int index in Check(changes, Topics.Models, change => EventFaults.Of(change, nowMs), change => change.EventId, deliveries))
         {
             deliveries[index] = await ChangeModelAsync(changes[index], cancellation);
         }
