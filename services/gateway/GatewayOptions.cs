@@ -47,7 +47,8 @@ public sealed class GatewayOptions
     [Range(1, 64)]
     public int SideEffectWorkers { get; init; } = 2;
 
-    /// <summary>Feature flags. Empty (the default) is one flag, "ranker", with everyone in the arm "heuristic".</summary>
+    /// <summary>Feature flags. Empty (the default) is one flag, "ranker", with everyone in the arm "transformer": where no model can score,
+    /// the ranker falls back by itself and says so.</summary>
     public IReadOnlyList<FlagOptions> Flags { get; init; } = [];
 }
 

@@ -5,6 +5,7 @@ using Mesh.Gateway.Events;
 using Mesh.Gateway.Feed;
 using Mesh.Gateway.Input;
 using Mesh.Gateway.Items;
+using Mesh.Gateway.Models;
 using Mesh.Gateway.OpenApi;
 using Mesh.Gateway.Pipeline;
 using Mesh.Gateway.Pipeline.Plan;
@@ -46,6 +47,7 @@ internal static class GatewaySetup
         services.AddSingleton<IValidator<ItemInput>, ItemInputValidator>();
         services.AddSingleton<IValidator<EligibilityInput>, EligibilityInputValidator>();
         services.AddSingleton<IValidator<EventInput>, EventInputValidator>();
+        services.AddSingleton<IValidator<ModelInput>, ModelInputValidator>();
         services.AddSingleton<Batch>();
         services.AddSingleton<UserCalls>();
 
@@ -58,6 +60,7 @@ internal static class GatewaySetup
         services.AddSingleton<FeedPipeline>();
         services.AddSingleton<FeatureFlags>();
         services.AddSingleton<SystemStatus>();
+        services.AddSingleton<ModelStatus>();
 
         services.AddSingleton<IProblemDetailsWriter, ProblemWriter>();
         services.AddProblemDetails(
@@ -92,6 +95,7 @@ internal static class GatewaySetup
         app.MapEvents();
         app.MapFeed();
         app.MapUsers();
+        app.MapModels();
         app.MapSystem();
     }
 

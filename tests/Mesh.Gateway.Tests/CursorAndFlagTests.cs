@@ -98,11 +98,11 @@ public sealed class CursorAndFlagTests
     }
 
     [Fact]
-    public void Without_configuration_everyone_is_in_the_heuristic_arm()
+    public void Without_configuration_everyone_is_in_the_transformer_arm()
     {
         var flags = new FeatureFlags(Options.Create(new GatewayOptions()));
 
-        Assert.Equal("heuristic", flags.ArmsOf("anyone")["ranker"]);
+        Assert.Equal("transformer", flags.ArmsOf("anyone")["ranker"]);
     }
 
     [Fact]

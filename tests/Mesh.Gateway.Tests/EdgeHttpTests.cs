@@ -79,8 +79,8 @@ public sealed class EdgeHttpTests
         Assert.Equal(
             [
                 "DELETE /v1/items/{itemId}", "DELETE /v1/users/{userId}", "DELETE /v1/users/{userId}/blocks/{authorId}", "DELETE /v1/users/{userId}/follows/{authorId}",
-                "DELETE /v1/users/{userId}/muted-words/{word}", "DELETE /v1/users/{userId}/mutes/{authorId}", "GET /v1/items/{itemId}/similar", "GET /v1/system",
-                "GET /v1/users/{userId}/feed", "GET /v1/users/{userId}/history", "PATCH /v1/items/{itemId}/eligibility", "POST /v1/events", "POST /v1/items",
+                "DELETE /v1/users/{userId}/muted-words/{word}", "DELETE /v1/users/{userId}/mutes/{authorId}", "GET /v1/items/{itemId}/similar", "GET /v1/models", "GET /v1/system",
+                "GET /v1/users/{userId}/feed", "GET /v1/users/{userId}/history", "PATCH /v1/items/{itemId}/eligibility", "POST /v1/events", "POST /v1/items", "POST /v1/models",
                 "PUT /v1/items/{itemId}", "PUT /v1/users/{userId}/blocks/{authorId}", "PUT /v1/users/{userId}/follows/{authorId}", "PUT /v1/users/{userId}/muted-words/{word}",
                 "PUT /v1/users/{userId}/mutes/{authorId}",
             ],

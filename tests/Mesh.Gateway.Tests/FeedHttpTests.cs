@@ -22,7 +22,7 @@ public sealed class FeedHttpTests
         Assert.True(MeshId.IsUlid(body["requestId"]!.GetValue<string>()));
         Assert.Equal("heuristic-1", body["modelVersion"]!.GetValue<string>());
         Assert.Equal("snap-1", body["indexVersion"]!.GetValue<string>());
-        Assert.Equal("heuristic", body["arms"]!["ranker"]!.GetValue<string>());
+        Assert.Equal("transformer", body["arms"]!["ranker"]!.GetValue<string>());
         Assert.Empty(body["degraded"]!.AsArray());
         Assert.Equal(
             ["authorId", "createdAt", "inNetwork", "itemId", "score", "sources"], body["items"]![0]!.AsObject().Select(pair => pair.Key).Order(StringComparer.Ordinal));
@@ -57,8 +57,7 @@ public sealed class FeedHttpTests
     [Fact]
     public async Task The_arm_that_really_scored_is_in_the_response_and_the_request_log_and_explain_says_why()
     {
-        await using var app = new GatewayApp(
-            ("Gateway:Flags:0:Name", "ranker"), ("Gateway:Flags:0:Arms:0:Name", "transformer"), ("Gateway:Flags:0:Arms:0:Percent", "100"));
+        await using var app = new GatewayApp();
         app.Services.Catalogue.AddRange([FakeServices.Item("a", "followed"), FakeServices.Item("b", "other")]);
         app.Services.Users["u"] = new UserContext { UserId = "u", Profile = new SocialProfile { Follows = { "followed" } } };
         app.Services.OnScore = request =>
@@ -153,7 +152,7 @@ public sealed class FeedHttpTests
         RequestLogEntry entry = Assert.Single(app.Services.RequestLog);
         Assert.Equal(
             (requestId, 17L, "heuristic-1", "snap-1"), (entry.RequestId, entry.SequenceVersion, entry.ModelVersion, entry.IndexVersion));
-        Assert.Equal("heuristic", entry.Arms["ranker"]);
+        Assert.Equal("transformer", entry.Arms["ranker"]);
         Assert.Equal(8, entry.Candidates.Count);
         Assert.All(entry.Candidates, candidate => Assert.Equal(candidate.Served ? 15 : 0, candidate.Counters?.Counts.Count ?? 0));
         Assert.Equal([true, true, true, false], entry.Candidates.Take(4).Select(candidate => candidate.Served));

@@ -15,7 +15,7 @@ internal sealed class FeatureFlags(IOptions<GatewayOptions> options)
 
     private readonly IReadOnlyList<FlagOptions> _flags = options.Value.Flags is { Count: > 0 } flags
         ? flags
-        : [new FlagOptions { Name = FeedQuery.RankerFlag, Arms = [new ArmOptions { Name = "heuristic", Percent = 100 }] }];
+        : [new FlagOptions { Name = FeedQuery.RankerFlag, Arms = [new ArmOptions { Name = "transformer", Percent = 100 }] }];
 
     public IReadOnlyDictionary<string, string> ArmsOf(string userId) =>
         _flags.ToDictionary(flag => flag.Name, flag => ArmOf(flag, userId), StringComparer.Ordinal);

@@ -52,6 +52,10 @@ internal sealed class FakeServices : IMeshServices
     /// <summary>Of the codes that retrieval answers with.</summary>
     public string ModelVersion { get; set; } = "mini-1";
 
+    public string RankerVersion { get; set; } = "heuristic-1";
+
+    public string NextModelVersion { get; set; } = "";
+
     public Func<string, string, JsonNode, JsonNode?>? OnInvokeStage { get; set; }
 
     public ServiceUnavailableException? ProfileRefusal { get; set; }
@@ -120,14 +124,14 @@ internal sealed class FakeServices : IMeshServices
 
     public Task<RetrievalStatus> GetRetrievalStatusAsync(TimeSpan budget, CancellationToken cancellation) =>
         Answer(
-            AppIds.Retrieval, budget, () => new RetrievalStatus { Items = 12, Sequence = 40, HeadSequence = 41, IndexVersion = "snap-1", IndexBytes = 999, LastDeltaLagMs = 321, Ready = true });
+            AppIds.Retrieval, budget, () => new RetrievalStatus { Items = 12, Sequence = 40, HeadSequence = 41, IndexVersion = "snap-1", IndexBytes = 999, LastDeltaLagMs = 321, Ready = true, ModelVersion = ModelVersion });
 
     public Task<RankerStatus> GetRankerStatusAsync(TimeSpan budget, CancellationToken cancellation) =>
-        Answer(AppIds.Ranker, budget, () => new RankerStatus { ModelVersion = "heuristic-1", Arms = { "heuristic" } });
+        Answer(AppIds.Ranker, budget, () => new RankerStatus { ModelVersion = RankerVersion, ModelVersions = { "mini-1", "mini-0" }, Arms = { "heuristic" } });
 
     public Task<UpdaterStatus> GetUpdaterStatusAsync(TimeSpan budget, CancellationToken cancellation) =>
         Answer(
-            AppIds.IndexUpdater, budget, () => new UpdaterStatus { HeadSequence = 43, Items = 12, SnapshotVersion = "snap-1", SnapshotSequence = 30, LastEventLagMs = 55 });
+            AppIds.IndexUpdater, budget, () => new UpdaterStatus { HeadSequence = 43, Items = 12, SnapshotVersion = "snap-1", SnapshotSequence = 30, LastEventLagMs = 55, ModelVersion = ModelVersion, NextModelVersion = NextModelVersion });
 
     public Task<(int Status, JsonElement? Body)> GetJsonAsync(string appId, string path, TimeSpan budget, CancellationToken cancellation) => Answer(appId, budget, () =>
         (200, (JsonElement?)JsonSerializer.SerializeToElement(new { status = "Healthy", version = "1.2.3", lastEventLagMs = 77 })));
