@@ -32,7 +32,7 @@ public sealed class ClosedLoopTests : IDisposable
         Assert.True(utility.Differences["bad"].Low > 0, report.ToTable());
         Assert.True(utility.Arms["bad"].High < utility.Bounds[Bounds.Random]);
         Assert.Equal(["all seeds", "seed 101", "seed 102"], report.Sections.Select(section => section.Name));
-        Assert.All(seeds, seed => Assert.Equal((48, 48), (seed.PagesByModel["good"]["mini-1"], seed.PagesByModel["bad"]["heuristic-1"])));
+        Assert.All(seeds, seed => Assert.Equal((48, 48), (seed.PagesByServer["good"]["good mini-1"], seed.PagesByServer["bad"]["bad heuristic-1"])));
     }
 
     [Fact]
@@ -73,6 +73,17 @@ public sealed class ClosedLoopTests : IDisposable
         Assert.Equal(2 * 12 * 4, seeds[0].Foreign);
         Assert.Contains("are not of these worlds", new LoopReport(Options, seeds).ToTable(), StringComparison.Ordinal);
         Assert.DoesNotContain(mesh.Events, row => row.GetProperty("itemId").GetString() == "elsewhere");
+    }
+
+    [Fact]
+    public async Task Pages_that_another_arm_scored_show()
+    {
+        await using FakeMesh mesh = await StartAsync(Truth, scoredBy: (user, arm) => user.Contains("user-0003", StringComparison.Ordinal) ? "fallback-order" : arm);
+
+        IReadOnlyList<SeedResult> seeds = await RunAsync(mesh, Options);
+
+        Assert.Equal((44, 4), (seeds[0].PagesByServer["good"]["good mini-1"], seeds[0].PagesByServer["good"]["fallback-order heuristic-1"]));
+        Assert.Contains("good was scored by: good mini-1, 88 pages; fallback-order heuristic-1, 8 pages", new LoopReport(Options, seeds).ToTable(), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -127,9 +138,12 @@ public sealed class ClosedLoopTests : IDisposable
     }
 
     private static async Task<FakeMesh> StartAsync(
-        Func<string, string, string, double> rank, string? stranger = null, int pollsUntilIn = 2, Func<string, string>? armOf = null)
+        Func<string, string, string, double> rank, string? stranger = null, int pollsUntilIn = 2, Func<string, string>? armOf = null, Func<string, string, string>? scoredBy = null)
     {
-        var mesh = new FakeMesh { ArmOf = armOf ?? (id => id[^1] % 3 == 0 ? "bad" : "good"), Rank = rank, Stranger = stranger, PollsUntilIn = pollsUntilIn };
+        var mesh = new FakeMesh
+        {
+            ArmOf = armOf ?? (id => id[^1] % 3 == 0 ? "bad" : "good"), Rank = rank, Stranger = stranger, PollsUntilIn = pollsUntilIn, ScoredBy = scoredBy ?? ((_, arm) => arm),
+        };
         await mesh.StartAsync();
         return mesh;
     }

@@ -29,6 +29,9 @@ internal sealed class FakeMesh : IAsyncDisposable
     /// <summary>Higher comes first on the page of a user in an arm.</summary>
     public required Func<string, string, string, double> Rank { get; init; }
 
+    /// <summary>The arm that scored the page of a user in an arm, where it is not a probe.</summary>
+    public Func<string, string, string> ScoredBy { get; init; } = (_, arm) => arm;
+
     public string[] RankerArms { get; init; } = ["good", "bad"];
 
     /// <summary>How often the log is asked for before it holds what was accepted; -1 = it never does.</summary>
@@ -87,7 +90,8 @@ internal sealed class FakeMesh : IAsyncDisposable
         if (Stranger is not null && !isProbe) page = [Stranger, .. page.Take(limit - 1)];
         served.UnionWith(page);
         UserOfRequest[request] = user;
-        return new { requestId = request, items = page.Select(itemId => new { itemId }), nextCursor = "more", degraded = Array.Empty<object>(), arms = new { ranker = arm }, modelVersion = arm == "good" ? "mini-1" : "heuristic-1" };
+        string scoredBy = isProbe ? arm : ScoredBy(user, arm);
+        return new { requestId = request, items = page.Select(itemId => new { itemId }), nextCursor = "more", degraded = Array.Empty<object>(), arms = new { ranker = scoredBy }, modelVersion = scoredBy == "good" ? "mini-1" : "heuristic-1" };
     }
 
     private IResult Accept(JsonElement body, string name, Action<JsonElement> accept)

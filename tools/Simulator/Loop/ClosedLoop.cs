@@ -10,7 +10,7 @@ namespace Mesh.Simulator.Loop;
 /// <summary>What one seed gave: each arm's users in the same order, and what served them.</summary>
 internal sealed record SeedResult(
     int Seed, IReadOnlyDictionary<string, IReadOnlyList<LoopUser>> Users, IReadOnlyDictionary<string, IReadOnlyList<Tally>> Bounds,
-    IReadOnlyDictionary<string, IReadOnlyDictionary<string, int>> PagesByModel, IReadOnlyDictionary<string, int> Degraded, int Foreign);
+    IReadOnlyDictionary<string, IReadOnlyDictionary<string, int>> PagesByServer, IReadOnlyDictionary<string, int> Degraded, int Foreign);
 
 /// <summary>
 /// Serves the users of a world from a running mesh: a user asks, looks, acts; the events go back with the request's id, and the next
@@ -21,7 +21,7 @@ internal sealed class ClosedLoop(FeedApi api, LoopOptions options, IImportProgre
     private const string Surface = "home";
 
     private readonly MeshClient _mesh = new(api, clock, options.Patience);
-    private readonly ConcurrentDictionary<(string Arm, string Model), int> _models = new();
+    private readonly ConcurrentDictionary<(string Arm, string Server), int> _servers = new();
     private readonly ConcurrentDictionary<string, int> _degraded = new(StringComparer.Ordinal);
     private int _foreign;
 
@@ -42,7 +42,7 @@ internal sealed class ClosedLoop(FeedApi api, LoopOptions options, IImportProgre
 
     private async Task<SeedResult> ServeWorldAsync(int seed, CancellationToken cancellation)
     {
-        _models.Clear();
+        _servers.Clear();
         _degraded.Clear();
         _foreign = 0;
         SyntheticWorld world = SyntheticWorld.Create(new SyntheticOptions
@@ -73,7 +73,7 @@ internal sealed class ClosedLoop(FeedApi api, LoopOptions options, IImportProgre
             seed, options.Arms.ToDictionary(arm => arm, arm => (IReadOnlyList<LoopUser>)[.. users.Where(user => user.Arm == arm)], StringComparer.Ordinal),
             Bounds.Of(world, viewer, options),
             options.Arms.ToDictionary(
-                arm => arm, arm => (IReadOnlyDictionary<string, int>)_models.Where(pair => pair.Key.Arm == arm).ToDictionary(pair => pair.Key.Model, pair => pair.Value), StringComparer.Ordinal),
+                arm => arm, arm => (IReadOnlyDictionary<string, int>)_servers.Where(pair => pair.Key.Arm == arm).ToDictionary(pair => pair.Key.Server, pair => pair.Value), StringComparer.Ordinal),
             new Dictionary<string, int>(_degraded), _foreign);
     }
 
@@ -81,10 +81,9 @@ internal sealed class ClosedLoop(FeedApi api, LoopOptions options, IImportProgre
     {
         await _mesh.UntilLogHoldsAsync(user.Id, user.Events, cancellation);
         FeedPage page = await _mesh.FeedAsync(user.Id, options.PageItems, Surface, user.Cursor, cancellation);
-        if (page.Arm != user.Arm) throw new DataException($"{user.Id} was in arm {user.Arm} and is in {page.Arm}: the flag changed during the run.");
-
         user.Cursor = page.NextCursor;
-        _models.AddOrUpdate((user.Arm, page.ModelVersion), 1, (_, count) => count + 1);
+        // The arm of a page is the one that scored it: another where the asked one was late or broken.
+        _servers.AddOrUpdate((user.Arm, $"{page.Arm} {page.ModelVersion}".Trim()), 1, (_, count) => count + 1);
         foreach (string stage in page.Degraded) _degraded.AddOrUpdate(stage, 1, (_, count) => count + 1);
         int[] shown = [.. page.ItemIds.Select(id => items.GetValueOrDefault(id, -1))];
         Interlocked.Add(ref _foreign, shown.Count(item => item < 0));

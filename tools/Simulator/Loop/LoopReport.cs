@@ -66,7 +66,7 @@ internal sealed class LoopReport
                     comparison => new { comparison.Arms, Differences = comparison.Differences.ToDictionary(pair => $"{Arms[0]} - {pair.Key}", pair => pair.Value), comparison.Bounds }),
             }),
             UtilityByRequest = Curves,
-            Seeded = _seeds.Select(seed => new { seed.Seed, seed.PagesByModel, seed.Degraded, seed.Foreign }),
+            Seeded = _seeds.Select(seed => new { seed.Seed, seed.PagesByServer, seed.Degraded, seed.Foreign }),
         },
         Json);
 
@@ -89,9 +89,9 @@ internal sealed class LoopReport
     {
         foreach (string arm in Arms)
         {
-            IEnumerable<string> models = _seeds.SelectMany(seed => seed.PagesByModel[arm]).GroupBy(pair => pair.Key, pair => pair.Value, StringComparer.Ordinal)
-                .OrderBy(group => group.Key, StringComparer.Ordinal).Select(group => $"{(group.Key.Length == 0 ? "no model" : group.Key)} {group.Sum():N0} pages");
-            text.WriteLine($"{arm} was scored by: {string.Join(", ", models)}");
+            IEnumerable<string> servers = _seeds.SelectMany(seed => seed.PagesByServer[arm]).GroupBy(pair => pair.Key, pair => pair.Value, StringComparer.Ordinal)
+                .OrderByDescending(group => group.Sum()).Select(group => $"{group.Key}, {group.Sum():N0} pages");
+            text.WriteLine($"{arm} was scored by: {string.Join("; ", servers)}");
         }
 
         foreach (IGrouping<string, int> stage in _seeds.SelectMany(seed => seed.Degraded).GroupBy(pair => pair.Key, pair => pair.Value, StringComparer.Ordinal))
