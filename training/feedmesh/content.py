@@ -62,6 +62,7 @@ def train(run: Run) -> None:
 
     losses = loop.Training("content", content, run.config, run.out, config.steps, config.learning_rate, 0.0).run(loss_of)
     _shrink_unseen(content, run.training)
+    content.set_center(torch.cat([tokens for _, _, tokens in sets]))
     run.save("content", content)
     with torch.no_grad():
         run.write_metrics("content", {"loss_first": float(np.mean(losses[:50])), "loss": float(np.mean(losses[-50:])),

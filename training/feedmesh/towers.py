@@ -91,6 +91,7 @@ def train(run: Run) -> None:
     models = run.models(content=True, quantizer=True)
     sets = [TowerSet.of(models, catalogue, config) for catalogue in run.training]
     sets = [entry for entry in sets if len(entry.requests)]
+    models.user.start_from(models.item.tower, models.item.quantizer.codebooks)
     towers = Towers(models.user, models.item.tower)
     losses = loop.Training("towers", towers, config, run.out, tower.steps, tower.learning_rate).run(lambda generator: _loss(towers, sets, config, generator))
     run.save("item_tower", models.item.tower)

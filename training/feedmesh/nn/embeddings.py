@@ -11,6 +11,9 @@ HISTORY_INPUTS = (
 )
 
 
+START_STD = 0.3
+
+
 class SemanticEmbedding(nn.Module):
     """Sum of prefix embeddings. History is read at truncated depth: the first code, and the first two as one bigram id."""
 
@@ -20,6 +23,20 @@ class SemanticEmbedding(nn.Module):
         self.first = _table(ids.codes_per_level + 1, width)
         self.bigram = _table(ids.codes_per_level ** 2 + 1, width)
         self.deeper = nn.ModuleList(_table(ids.codes_per_level + 1, width) for _ in range(ids.levels - 2))
+
+    @torch.no_grad()
+    def start_from(self, codebooks: Tensor) -> None:
+        """Begins with what the codes mean: centroids [levels, codes, content], at the scale of a fresh table, by a fixed random
+        projection where the widths differ. From random rows a tower needs hundreds of steps to find out which codes are alike."""
+        content, width = codebooks.shape[2], self.first.embedding_dim
+        generator = torch.Generator().manual_seed(content * width)
+        project = torch.eye(content) if content == width else torch.randn(content, width, generator=generator) * content ** -0.5
+        levels = [(book.cpu() @ project) for book in codebooks]
+        scale = START_STD / levels[0].std()
+        self.first.weight[1:] = levels[0] * scale
+        self.bigram.weight[1:] = (levels[1] * scale).repeat(self.codes, 1)  # row c1 * K + c2 holds what c2 adds
+        for table, level in zip(self.deeper, levels[2:]):
+            table.weight[1:] = level * scale
 
     def truncated(self, codes: Tensor) -> Tensor:
         """[..., levels] with -1 for unknown to [..., width]."""

@@ -11,6 +11,9 @@ from .embeddings import HistoryEmbedding, SemanticEmbedding
 from .gact import GactEncoder
 
 
+SHORTCUT = 4.0  # how much stronger the short way begins than the item tower's: gates of 0.5 and means of unlike items shrink it
+
+
 class ItemTower(nn.Module):
     """Content [N, content] and codes [N, levels] to a unit vector [N, dim]."""
 
@@ -40,7 +43,11 @@ class ItemGraph(nn.Module):
 
 
 class UserTower(nn.Module):
-    """user.onnx: history to V unit vectors [B, V, dim], one per global token: a user has several interests."""
+    """user.onnx: history to V unit vectors [B, V, dim], one per global token: a user has several interests.
+
+    Beside the encoder runs a short way: V gated means of what the history's codes mean, through the item tower's own first map. It makes an
+    untrained tower the mean of the history, which is hard to beat, and leaves the encoder to learn what it adds.
+    """
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -48,10 +55,28 @@ class UserTower(nn.Module):
         self.vectors = tower.vectors
         self.history = HistoryEmbedding(config.features, config.semantic_ids, encoder, author_dropout=0.5)
         self.encoder = GactEncoder(encoder, config.features.history_max)
+        self.gate = nn.Linear(encoder.token, tower.vectors)   # tanh: what was disliked may count against
+        self.shortcut = nn.Linear(encoder.token, tower.dimensions, bias=False)
+        nn.init.constant_(self.gate.bias, 0.5)
         self.head = nn.Sequential(nn.Linear(encoder.width, 2 * encoder.width), nn.GELU(), nn.Linear(2 * encoder.width, tower.dimensions))
 
     def forward(self, history: dict[str, Tensor]) -> Tensor:
         keep = self.history.author.draw_keep(history["history_mask"].shape[0], history["history_mask"].device)
         tokens, latest = self.history(history, keep)
         _, interests, pooled = self.encoder(tokens, latest, history["history_mask"])
-        return F.normalize(self.head(interests[:, :self.vectors] + pooled.unsqueeze(1)), dim=-1, eps=1e-6)
+        mask = history["history_mask"].unsqueeze(-1)
+        gates = torch.tanh(self.gate(tokens)) * mask / (mask.sum(1, keepdim=True) + 1e-6)
+        mean = torch.matmul(gates.transpose(1, 2), self.history.semantic.truncated(history["history_codes"]))
+        return F.normalize(self.shortcut(mean) + self.head(interests[:, :self.vectors] + pooled.unsqueeze(1)), dim=-1, eps=1e-6)
+
+    @torch.no_grad()
+    def start_from(self, item: ItemTower, codebooks: Tensor) -> None:
+        """Codes begin with what they mean, in both towers; the short way with the item tower's map from content to vector."""
+        for semantic in (self.history.semantic, item.semantic):
+            semantic.start_from(codebooks)
+        for long_way in (self.head, item.feed):
+            long_way[-1].weight.mul_(0.1)
+            long_way[-1].bias.zero_()
+        if self.shortcut.weight.shape == item.skip.weight.shape:
+            scale = codebooks[0].std() / self.history.semantic.first.weight[1:].std()
+            self.shortcut.weight.copy_(item.skip.weight * scale * SHORTCUT)
