@@ -42,7 +42,7 @@ def masked_bce(logits: Tensor, labels: Tensor, real: Tensor) -> Tensor:
 def train(run: Run) -> None:
     config = run.config
     models = run.models(content=True, quantizer=True)
-    models.ranker.history.semantic.start_from(models.item.quantizer.codebooks)
+    models.ranker.start_from(models.item.quantizer.codebooks, config.features.prior_rates)
     trainee = Trainee(models.ranker)
     sets = join(models, run.training, config)
     shares = np.array([entry.catalogue.rows for entry in sets], dtype=np.float64)
