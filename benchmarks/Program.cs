@@ -1,13 +1,13 @@
 using Mesh.Benchmarks;
 
 // dotnet run -c Release --project benchmarks -- NAME [--json FILE] [options]
-IBenchmark[] benchmarks = [new FeedBenchmark()];
+IBenchmark[] benchmarks = [new FeedBenchmark(), new TrainingStorage()];
 
 IBenchmark? benchmark = args.Length == 0 ? null : benchmarks.FirstOrDefault(candidate => candidate.Name == args[0]);
 if (benchmark is null || args.Contains("--help"))
 {
     Console.Error.WriteLine("usage: dotnet run -c Release --project benchmarks -- NAME [--json FILE] [options]");
-    foreach (IBenchmark known in benchmarks) Console.Error.WriteLine($"  {known.Name,-8} {known.Summary}");
+    foreach (IBenchmark known in benchmarks) Console.Error.WriteLine($"  {known.Name,-16} {known.Summary}");
     return args.Contains("--help") ? 0 : 2;
 }
 
