@@ -24,6 +24,8 @@ internal static class RankerEndpoints
         // Faults in the weights and in the default arm stop the process here, not the first request.
         app.Services.GetRequiredService<ScoreWeights>();
         app.Services.GetRequiredService<ScorerSet>();
+        app.Services.GetRequiredService<RankerMetrics>().Watch(
+            app.Services.GetRequiredService<ContextCache>(), app.Services.GetRequiredService<ScoreCache>(), app.Services.GetRequiredService<CandidateBatcher>());
     }
 
     private static async Task<Results<ProtobufResult, ValidationProblem>> PrepareAsync(

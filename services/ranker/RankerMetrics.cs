@@ -19,11 +19,12 @@ internal sealed class RankerMetrics
     private readonly Histogram<int> _batchCandidates;
     private readonly Histogram<int> _batchRequests;
     private readonly Counter<long> _modelChanges;
+    private readonly Meter _meter;
     private int _modelsLoaded; // written by the model set, read by whoever collects
 
     public RankerMetrics(IMeterFactory meters)
     {
-        Meter meter = meters.Create("Mesh.Ranker");
+        Meter meter = _meter = meters.Create("Mesh.Ranker");
         _duration = meter.CreateHistogram<double>("mesh.ranker.score.duration", "s", "Time to score the candidates of one request.");
         _candidates = meter.CreateHistogram<int>("mesh.ranker.score.candidates", "{candidate}", "Candidates of one request.");
         _rejected = meter.CreateCounter<long>("mesh.ranker.requests.rejected", "{request}", "Requests with a fault of the caller's.");
@@ -43,6 +44,15 @@ internal sealed class RankerMetrics
     public int ModelsLoaded
     {
         set => Volatile.Write(ref _modelsLoaded, value);
+    }
+
+    /// <summary>Has the sizes of caches and queue collected. Once, at start.</summary>
+    public void Watch(ContextCache contexts, ScoreCache scores, CandidateBatcher batcher)
+    {
+        _meter.CreateObservableGauge("mesh.ranker.context.entries", () => contexts.Count, "{context}", "Encoded sequences held.");
+        _meter.CreateObservableGauge("mesh.ranker.context.bytes", () => contexts.Bytes, "By", "Bytes of encoded sequences, estimated.");
+        _meter.CreateObservableGauge("mesh.ranker.score_cache.bytes", () => scores.Bytes, "By", "Bytes of scores, estimated.");
+        _meter.CreateObservableGauge("mesh.ranker.queue.candidates", () => batcher.QueuedRows, "{candidate}", "Candidates that wait for a run.");
     }
 
     public void Scored(TimeSpan elapsed, ScoreResponse response)
