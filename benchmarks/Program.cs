@@ -1,7 +1,7 @@
 using Mesh.Benchmarks;
 
 // dotnet run -c Release --project benchmarks -- NAME [--json FILE] [options]
-IBenchmark[] benchmarks = [new FeedBenchmark(), new TrainingStorage()];
+IBenchmark[] benchmarks = [new FeedBenchmark(), new TrainingStorage(), new RankerBenchmark()];
 
 IBenchmark? benchmark = args.Length == 0 ? null : benchmarks.FirstOrDefault(candidate => candidate.Name == args[0]);
 if (benchmark is null || args.Contains("--help"))
