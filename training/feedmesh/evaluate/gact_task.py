@@ -58,7 +58,8 @@ class LongHistoryModel(nn.Module):
 
     def __init__(self, length: int, fold: int):
         super().__init__()
-        self.content, self.action = nn.Linear(ASPECTS, WIDTH), nn.Embedding(2, WIDTH)
+        self.event = nn.Sequential(nn.Linear(ASPECTS + 1, WIDTH), nn.GELU(), nn.Linear(WIDTH, WIDTH))
+        self.content = nn.Linear(ASPECTS, WIDTH)
         self.fold, self.length = fold, length + -length % fold
         self.encoder = GactEncoder(EncoderConfig(token=WIDTH, fold=fold, width=WIDTH, layers=LAYERS, heads=HEADS, globals=GLOBALS), self.length)
         self.norm, self.head = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, 1)
@@ -66,7 +67,7 @@ class LongHistoryModel(nn.Module):
 
     def forward(self, history: torch.Tensor, actions: torch.Tensor, candidates: torch.Tensor) -> torch.Tensor:
         pad = self.length - history.shape[1]
-        tokens = F.pad(self.content(history) + self.action(actions), (0, 0, pad, 0))
+        tokens = F.pad(self.event(torch.cat([history, 2.0 * actions.unsqueeze(-1) - 1], dim=-1)), (0, 0, pad, 0))
         mask = F.pad(torch.ones(actions.shape), (pad, 0))
         layers, _, pooled = self.encoder(tokens, tokens[:, -1:], mask)
         offered = self.content(candidates)
@@ -90,7 +91,7 @@ def quality(length: int, fold: int, seed: int, steps: int) -> dict[str, float]:
     torch.manual_seed(seed)
     world, random = LongHistories(length, seed), np.random.default_rng(seed)
     model = LongHistoryModel(length, fold)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: min(1, (s + 1) / 30) * (0.02 + 0.98 * (1 - s / steps)))
     for _ in range(steps):
         step(model, optimizer, world.draw(USERS, random))

@@ -28,8 +28,8 @@ HEADS = ["click", "dwell", "video_complete", "like", "profile_click", "reply", "
 CONFIG = Config(
     name="kuairand", features=FeatureConfig(history_max=64, counter_half_life_hours=336.0),
     content=ContentConfig(steps=600, window_hours=336.0), semantic_ids=SemanticIdConfig(levels=3, codes_per_level=128),
-    ranker=RankerConfig(encoder=EncoderConfig(token=32, fold=2, width=64, layers=2, heads=4, globals=4), steps=1500, batch=128,
-                        learning_rate=1.5e-3, author_dropout=0.2, author_shuffle=0.0))
+    ranker=RankerConfig(encoder=EncoderConfig(token=32, fold=2, width=64, layers=2, heads=4, globals=4), steps=700, batch=128,
+                        learning_rate=2e-3, author_dropout=0.2, author_shuffle=0.0))
 
 
 class LogRun(Run):

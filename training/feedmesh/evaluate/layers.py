@@ -11,7 +11,7 @@ def fast_dropout(x: torch.Tensor, rate: float, training: bool) -> torch.Tensor:
     threshold = round(rate * 256)
     if not training or threshold == 0:
         return x
-    words = torch.empty((x.numel() + 7) // 8, dtype=torch.int64).random_(-2**63, None)
+    words = torch.empty((x.numel() + 7) // 8, dtype=torch.int64, device=x.device).random_(-2**63, None)
     keep = words.view(torch.uint8)[: x.numel()].view(x.shape) >= threshold
     return x * (keep.to(x.dtype) * (256 / (256 - threshold)))
 
@@ -64,10 +64,10 @@ class GatedBlock(nn.Module):
         u, v, q, k = F.silu(self.uvqk(self.norm(x))).chunk(4, dim=-1)
         v, q, k = (t.view(batch, length, self.heads, -1).transpose(1, 2) for t in (v, q, k))
         # Row i of the Toeplitz matrix is a window of (bias of distance length-1 ... 0, then -inf for the future).
-        future = torch.full((self.heads, length - 1), -1e4)
+        future = torch.full((self.heads, length - 1), -1e4, device=x.device)
         distances = torch.cat([self.bias[:, :length].flip(1), future], dim=1)
         toeplitz = distances.unfold(1, length, 1).flip(1).to(q.dtype)
-        visible = torch.arange(1, length + 1, dtype=q.dtype).reciprocal()[:, None]
+        visible = torch.arange(1, length + 1, dtype=q.dtype, device=x.device).reciprocal()[:, None]
         scores = F.silu(q @ k.transpose(-1, -2) * (dim // self.heads) ** -0.5 + toeplitz)
         mixed = ((scores @ v) * visible).transpose(1, 2).reshape(batch, length, dim)
         return x + self.out(fast_dropout(self.norm_mixed(mixed.float()) * u, self.dropout, self.training))
@@ -82,7 +82,7 @@ class CatalogueCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx, hidden: torch.Tensor, items: torch.Tensor, targets: torch.Tensor, chunk: int):
         rows = hidden.shape[0]
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(hidden.device.type, enabled=False):
             dtype = torch.bfloat16
             hidden16, items16 = hidden.detach().to(dtype), items.detach().to(dtype)
             grad_hidden, grad_items = torch.empty_like(hidden, dtype=torch.float32), torch.zeros_like(items, dtype=torch.float32)
@@ -91,7 +91,7 @@ class CatalogueCrossEntropy(torch.autograd.Function):
                 part, wanted = hidden16[start:start + chunk], targets[start:start + chunk]
                 logits = (part @ items16.t()).float()
                 normaliser = logits.logsumexp(1, keepdim=True)
-                index = torch.arange(len(wanted))
+                index = torch.arange(len(wanted), device=wanted.device)
                 total += (normaliser.squeeze(1) - logits[index, wanted]).sum()
                 error = logits.sub_(normaliser).exp_()
                 error[index, wanted] -= 1

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ..data.sequences import Sequences
+from ..loop import device
 from .metrics import calibration_error, ranking_metrics, target_ranks
 from .sequence_model import ModelConfig, SequenceModel
 
@@ -112,8 +113,8 @@ def full_ranking(score, sequences: Sequences, held_out: int, length: int, batch:
 def model_scores(model: SequenceModel):
     def score(items: torch.Tensor, actions: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         model.eval()
-        with torch.autocast("cpu", torch.bfloat16):
-            return model.scores(items, actions, lengths).float()
+        with torch.autocast(device().type, torch.bfloat16):
+            return model.scores(*(t.to(device()) for t in (items, actions, lengths))).float().cpu()
     return score
 
 
@@ -128,7 +129,7 @@ def train(name: str, model_config: ModelConfig, config: TrainingConfig, sequence
     checkpoint, best_file = folder / f"{name}.checkpoint.pt", folder / f"{name}.best.pt"
     torch.manual_seed(config.seed)
     random = np.random.default_rng(config.seed)
-    model = SequenceModel(model_config, tokens)
+    model = SequenceModel(model_config, tokens).to(device())
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay)
     steps_per_epoch = sum(1 for _ in training_batches(sequences, model_config.length, config.batch_tokens, np.random.default_rng(config.seed)))
     total = steps_per_epoch * config.epochs
@@ -137,22 +138,22 @@ def train(name: str, model_config: ModelConfig, config: TrainingConfig, sequence
     average = {k: v.clone() for k, v in model.state_dict().items()}
     epoch, best, log = 0, -1.0, []
     if checkpoint.exists():
-        state = torch.load(checkpoint)
+        state = torch.load(checkpoint, map_location=device())
         if state["settings"] != settings:
             raise SystemExit(f"{checkpoint} was made with other settings: {state['settings']}. Delete it or choose another --out.")
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         scheduler.load_state_dict(state["scheduler"])
         average, epoch, best, log = state["average"], state["epoch"], state["best"], state["log"]
-        torch.set_rng_state(state["torch_random"])
+        torch.set_rng_state(state["torch_random"].cpu())
         random.bit_generator.state = state["random"]
-    evaluated = SequenceModel(model_config, tokens)
+    evaluated = SequenceModel(model_config, tokens).to(device())
     while epoch < config.epochs:
         model.train()
         started, losses = time.monotonic(), []
         for items, actions, targets in training_batches(sequences, model_config.length, config.batch_tokens, random):
-            with torch.autocast("cpu", torch.bfloat16):
-                loss = model.loss(items, actions, targets)
+            with torch.autocast(device().type, torch.bfloat16):
+                loss = model.loss(*(t.to(device()) for t in (items, actions, targets)))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -180,6 +181,6 @@ def train(name: str, model_config: ModelConfig, config: TrainingConfig, sequence
                     "average": average, "epoch": epoch, "best": best, "log": log, "torch_random": torch.get_rng_state(),
                     "random": random.bit_generator.state}, temporary)
         temporary.replace(checkpoint)
-    evaluated.load_state_dict(torch.load(best_file))
+    evaluated.load_state_dict(torch.load(best_file, map_location=device()))
     evaluated.eval()
     return evaluated

@@ -32,7 +32,7 @@ def entries(items: int, actions: int) -> dict[str, Entry]:
     return {
         "sasrec": Entry("SASRec, item IDs", sasrec, TrainingConfig(epochs=60, learning_rate=1e-3)),
         "mesh": Entry("mesh, semantic IDs + item-ID residual", mesh, schedule),
-        "mesh-semantic": Entry("mesh, semantic IDs only", replace(mesh, item_ids=False, item_id_dropout=0.0), replace(schedule, epochs=20)),
+        "mesh-semantic": Entry("mesh, semantic IDs only", replace(mesh, item_ids=False, item_id_dropout=0.0), replace(schedule, epochs=12)),
     }
 
 
@@ -63,7 +63,7 @@ def tokens_of(sequences: Sequences, text: np.ndarray, seed: int) -> tuple[torch.
     return torch.from_numpy(item_tokens(codes, sequences.training_counts())), collision_report(codes)
 
 
-def rank_all(chosen: dict[str, Entry], learned: Sequences, judged: Sequences, tokens: torch.Tensor, folder: Path) -> dict[str, tuple]:
+def rank_all(chosen: dict[str, Entry], learned: Sequences, judged: Sequences, tokens: torch.Tensor | None, folder: Path) -> dict[str, tuple]:
     """Trains (or finds trained) each entry and ranks each user's last event."""
     out = {"popularity": ("Popularity", {"parameters": 0, "epochs": 0}, full_ranking(popularity(learned.training_counts()), judged, 1, LENGTH))}
     for name, entry in chosen.items():
@@ -75,9 +75,12 @@ def rank_all(chosen: dict[str, Entry], learned: Sequences, judged: Sequences, to
 
 def next_item_table(name: str, title: str, sequences: Sequences, text: np.ndarray, chosen: list[str], seed: int, epochs: int | None, out: Path,
                     json_file: Path | None, notes: list[str]) -> None:
-    tokens, collisions = tokens_of(sequences, text, seed)
-    cold = sequences.training_counts()[sequences.items[sequences.starts[1:] - 1]] <= COLD_EVENTS
     table = entries(sequences.item_count, int(sequences.actions.max()) + 1)
+    unknown = [key for key in chosen if key not in table]
+    if unknown:
+        raise SystemExit(f"Unknown models {unknown}; there are {list(table)}.")
+    tokens, collisions = tokens_of(sequences, text, seed) if any(table[key].model.semantic_ids for key in chosen) else (None, {})
+    cold = sequences.training_counts()[sequences.items[sequences.starts[1:] - 1]] <= COLD_EVENTS
     picked = {key: replace(table[key], training=replace(table[key].training, seed=seed, epochs=epochs or table[key].training.epochs)) for key in chosen}
     rows = []
     for label, size, ranking in rank_all(picked, sequences, sequences, tokens, out / "checkpoints").values():
@@ -89,7 +92,7 @@ def next_item_table(name: str, title: str, sequences: Sequences, text: np.ndarra
         "one before it chooses the epoch (NDCG@10), models learn from all before these two and see at most the newest 200.",
         "Ranked among the whole catalogue" + ("." if sequences.repeats else ", less what the user met before (nobody repeats an item here, and published tables do so).")
         + " Equal times keep the order of the input; equal scores count against the target.",
-        f"Semantic IDs: {', '.join(f'{k} {v:.3g}' for k, v in collisions.items())}; made from texts (where there are any) and from training events only.",
+        f"Semantic IDs: {', '.join(f'{k} {v:.4g}' for k, v in collisions.items()) or 'none'}; made from texts (where there are any) and from training events only.",
         f"Cold: at most {COLD_EVENTS} training events. Seed {seed}.", *notes], rows, out, json_file, {"semantic_ids": collisions})
 
 
@@ -101,7 +104,7 @@ def cold_table(name: str, sequences: Sequences, text: np.ndarray, seed: int, epo
     learned = hide_items(sequences, hidden)
     tokens, _ = tokens_of(learned, text, seed)
     base = ModelConfig(sequences.item_count, dim=64, blocks=2, heads=1, dropout=0.2)
-    schedule = TrainingConfig(epochs=epochs or 16, learning_rate=2e-3, validate_every=4, seed=seed)
+    schedule = TrainingConfig(epochs=epochs or 10, learning_rate=2e-3, validate_every=5, seed=seed)
     chosen = {
         "cold-ids": Entry("item IDs", base, schedule),
         "cold-both": Entry("semantic IDs + item-ID residual", replace(base, semantic_ids=True), schedule),

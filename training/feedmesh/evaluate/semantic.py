@@ -3,6 +3,8 @@ import re
 
 import numpy as np
 
+ITEMS_MAX = 12_000
+
 
 def text_features(titles: list[str], genres: list[list[str]], years: np.ndarray) -> np.ndarray:
     """Rows of unit length: genres (weight 1), year as a soft bucket of about five years, title words seen in at least two titles by tf-idf."""
@@ -30,6 +32,8 @@ def unit(x: np.ndarray) -> np.ndarray:
 
 def together_features(histories: list[np.ndarray], item_count: int, dim: int = 64, window: int = 5) -> np.ndarray:
     """Rows of unit length from a factorised positive PMI of items at most `window` places apart; items never seen are zero."""
+    if item_count > ITEMS_MAX:
+        raise SystemExit(f"{item_count} items: semantic IDs are made from a dense item x item matrix here, for at most {ITEMS_MAX}. Use --models sasrec.")
     pairs = np.zeros((item_count + 1, item_count + 1))
     for history in histories:
         for gap in range(1, min(window, len(history) - 1) + 1):

@@ -55,7 +55,7 @@ class ItemEncoder(nn.Module):
         if self.config.item_ids:
             kept = (self.tokens[:, -1:] > 0).to(vectors.dtype)
             if self.training and self.config.item_id_dropout:
-                kept = kept * (torch.rand(len(kept), 1) >= self.config.item_id_dropout)
+                kept = kept * (torch.rand(len(kept), 1, device=kept.device) >= self.config.item_id_dropout)
             vectors = vectors + self.ids.weight * kept
         return vectors
 
@@ -93,7 +93,9 @@ class SequenceModel(nn.Module):
     def scores(self, items: torch.Tensor, actions: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Scores of all items after the last event of each row, [batch, items + 1]; the padding item scores -inf."""
         vectors = self.items()
-        states = self.encode(vectors, items, actions)[torch.arange(len(items)), lengths - 1]
-        scores = states.float() @ vectors.float().t()
+        states = self.encode(vectors, items, actions)[torch.arange(len(items), device=items.device), lengths - 1]
+        # In bfloat16 logits near 10 come in steps of 1/16, and equal scores count against the target.
+        with torch.autocast(states.device.type, enabled=False):
+            scores = states.float() @ vectors.float().t()
         scores[:, 0] = float("-inf")
         return scores
