@@ -55,8 +55,11 @@ def train_ranker(name: str, run: Run, codes: np.ndarray, item_ids: bool) -> Rank
     would share stay zero. All else is equal.
     """
     config = run.config
-    ranker = run.models().ranker
+    models = run.models(content=True, quantizer=True)
+    ranker = models.ranker
+    ranker.start_from(models.item.quantizer.codebooks, config.features.prior_rates)
     if item_ids:
+        nn.init.normal_(ranker.history.semantic.bigram.weight[1:], std=0.1)
         for table in (ranker.history.semantic.first, *ranker.history.semantic.deeper):
             nn.init.zeros_(table.weight)
             table.weight.requires_grad_(False)
