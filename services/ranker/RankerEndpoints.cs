@@ -19,7 +19,8 @@ internal static class RankerEndpoints
         app.MapPost("/score", ScoreAsync);
         app.MapGet("/status", Status);
         // Every replica gets every change: each holds its own models.
-        app.MapBulkTopic<ModelChange>(Components.DeltaPubSub, Topics.Models, app.Services.GetRequiredService<ModelKeeper>().ReceiveAsync, messagesMax: 16);
+        app.MapBulkTopic<ModelChange>(
+            Components.DeltaPubSub, Topics.Models, app.Services.GetRequiredService<ModelKeeper>().ReceiveAsync, messagesMax: 16);
 
         // Faults in the weights and in the default arm stop the process here, not the first request.
         app.Services.GetRequiredService<ScoreWeights>();
@@ -29,7 +30,8 @@ internal static class RankerEndpoints
     }
 
     private static async Task<Results<ProtobufResult, ValidationProblem>> PrepareAsync(
-        HttpContext context, TransformerScorer transformer, RankerFaults checks, RankerMetrics metrics, IOptions<TransformerOptions> options, TimeProvider clock)
+        HttpContext context, TransformerScorer transformer, RankerFaults checks, RankerMetrics metrics,
+        IOptions<TransformerOptions> options, TimeProvider clock)
     {
         using CancellationTokenSource timer = StartTimer(context, options.Value, clock);
         using var cutoff = CancellationTokenSource.CreateLinkedTokenSource(timer.Token, context.RequestAborted);
@@ -48,7 +50,8 @@ internal static class RankerEndpoints
     }
 
     private static async Task<Results<ProtobufResult, ValidationProblem>> ScoreAsync(
-        HttpContext context, Ranking ranking, RankerFaults checks, RankerMetrics metrics, IOptions<TransformerOptions> options, TimeProvider clock)
+        HttpContext context, Ranking ranking, RankerFaults checks, RankerMetrics metrics,
+        IOptions<TransformerOptions> options, TimeProvider clock)
     {
         using CancellationTokenSource timer = StartTimer(context, options.Value, clock);
         using var cutoff = CancellationTokenSource.CreateLinkedTokenSource(timer.Token, context.RequestAborted);

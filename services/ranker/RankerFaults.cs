@@ -5,7 +5,9 @@ using Microsoft.Extensions.Options;
 
 namespace Mesh.Ranker;
 
-/// <summary>What is wrong with a request, all at once. Numbers that are merely odd (NaN, negative times, codes out of range) are no faults.</summary>
+/// <summary>
+/// What is wrong with a request, all at once. Numbers that are merely odd (NaN, negative times, codes out of range) are no faults.
+/// </summary>
 internal sealed class RankerFaults(ScorerSet scorers, IOptions<RankerOptions> options)
 {
     public const int VersionLengthMax = 128;
@@ -57,7 +59,8 @@ internal sealed class RankerFaults(ScorerSet scorers, IOptions<RankerOptions> op
         {
             faults["sequence"] = [$"{events} events; at most {options.Value.SequenceMax}"];
         }
-        else if (sequence.Actions.Length != events || sequence.TimesMs.Count != events || !IsColumn(sequence.Values.Count) || !IsColumn(sequence.Surfaces.Count))
+        else if (sequence.Actions.Length != events || sequence.TimesMs.Count != events
+            || !IsColumn(sequence.Values.Count) || !IsColumn(sequence.Surfaces.Count))
         {
             faults["sequence"] =
             [
@@ -78,10 +81,10 @@ internal sealed class RankerFaults(ScorerSet scorers, IOptions<RankerOptions> op
     {
         for (int i = 0; i < candidates.Count; i++)
         {
-            Candidate candidate = candidates[i];
-            if (candidate.ItemId.Length > Limits.IdLengthMax) return $"[{i}].item_id has {candidate.ItemId.Length} characters; at most {Limits.IdLengthMax}";
-            if (candidate.AuthorId.Length > Limits.IdLengthMax) return $"[{i}].author_id has {candidate.AuthorId.Length} characters; at most {Limits.IdLengthMax}";
-            if (candidate.Codes.Count > CodesMax) return $"[{i}] has {candidate.Codes.Count} codes; at most {CodesMax}";
+            int item = candidates[i].ItemId.Length, author = candidates[i].AuthorId.Length, codes = candidates[i].Codes.Count;
+            if (item > Limits.IdLengthMax) return $"[{i}].item_id has {item} characters; at most {Limits.IdLengthMax}";
+            if (author > Limits.IdLengthMax) return $"[{i}].author_id has {author} characters; at most {Limits.IdLengthMax}";
+            if (codes > CodesMax) return $"[{i}] has {codes} codes; at most {CodesMax}";
         }
 
         return null;

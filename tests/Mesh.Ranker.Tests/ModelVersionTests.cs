@@ -66,6 +66,30 @@ public sealed class ModelVersionTests : IDisposable
         Assert.Equal(4, meters["mesh.ranker.model.changes outcome=refused"]);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void The_trial_says_whether_a_score_depends_on_its_batch(bool depends)
+    {
+        var model = new FakeModel("m");
+        int runs = 0;
+        if (depends) model.Output = _ => runs == 2 ? 0.5000001f : 0.5f;
+        model.Running = _ => runs++;
+
+        Assert.Equal(!depends, ModelTrial.Run(model, new TransformerOptions()));
+        Assert.Equal([64, 512], model.RowsOfRuns.Distinct());
+    }
+
+    [Fact]
+    public async Task A_change_that_comes_twice_loads_once()
+    {
+        string[] answers = await Task.WhenAll(Enumerable.Range(0, 5).Select(_ => _app.DeliverAsync(Change("m-2", "second", timeMs: 10))));
+
+        Assert.All(answers, answer => Assert.Equal("SUCCESS", answer));
+        Assert.Equal(2, _store.Loads);
+        Assert.Equal("m-2", (await _app.StatusAsync()).ModelVersion);
+    }
+
     [Fact]
     public async Task A_version_that_a_request_names_is_looked_for_once_and_serves_from_then_on()
     {
@@ -147,11 +171,13 @@ public sealed class ModelVersionTests : IDisposable
         }
     }
 
-    private static ScoreRequest OfUser(string user, string version) => With(ScoreRequests.Request(seed: user.Length + user[^1], 150), copy => (copy.UserId, copy.ModelVersion) = (user, version));
+    private static ScoreRequest OfUser(string user, string version) =>
+        With(ScoreRequests.Request(seed: user.Length + user[^1], 150), copy => (copy.UserId, copy.ModelVersion) = (user, version));
 
     private static ScoreRequest Named(string version) => With(ScoreRequests.Request(seed: 1, 10), copy => copy.ModelVersion = version);
 
-    private static ModelChange Change(string version, string path, long timeMs) => new() { EventId = $"{timeMs}", TimeMs = timeMs, Version = version, Path = path };
+    private static ModelChange Change(string version, string path, long timeMs) =>
+        new() { EventId = $"{timeMs}", TimeMs = timeMs, Version = version, Path = path };
 
     private static System.Diagnostics.Metrics.IMeterFactory FactoryOf(RankerApp app) =>
         (System.Diagnostics.Metrics.IMeterFactory)app.Services.GetService(typeof(System.Diagnostics.Metrics.IMeterFactory))!;

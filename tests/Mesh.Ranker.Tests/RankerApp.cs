@@ -50,8 +50,10 @@ internal sealed class RankerApp(Dictionary<string, string?>? settings = null, IM
     public async Task<string> DeliverAsync(ModelChange change)
     {
         using HttpClient client = CreateClient();
-        var entry = new { entryId = "1", contentType = "application/cloudevents+json", @event = new { id = change.EventId, data = JsonDocument.Parse(ProtobufJson.Format(change)).RootElement } };
-        using HttpResponseMessage response = await client.PostAsJsonAsync("topics/models", new { id = "batch", topic = Topics.Models, pubsubname = Components.DeltaPubSub, entries = new[] { entry } });
+        JsonElement data = JsonDocument.Parse(ProtobufJson.Format(change)).RootElement;
+        var entry = new { entryId = "1", contentType = "application/cloudevents+json", @event = new { id = change.EventId, data } };
+        var batch = new { id = "batch", topic = Topics.Models, pubsubname = Components.DeltaPubSub, entries = new[] { entry } };
+        using HttpResponseMessage response = await client.PostAsJsonAsync("topics/models", batch);
         JsonElement answer = await response.Content.ReadFromJsonAsync<JsonElement>();
         return answer.GetProperty("statuses")[0].GetProperty("status").GetString()!;
     }

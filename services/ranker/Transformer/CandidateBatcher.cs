@@ -140,17 +140,17 @@ internal sealed class CandidateBatcher : IDisposable
         {
             encoding = _encodings.Dequeue();
         }
-        else if (_jobs.First is { Value: var oldest })
+        else if (_jobs.First is { Value: var next })
         {
-            int waiting = ChunksOf(oldest.Model);
-            double leftMs = _options.BatchWaitMs - Stopwatch.GetElapsedTime(oldest.Enqueued).TotalMilliseconds;
+            int waiting = ChunksOf(next.Model);
+            double leftMs = _options.BatchWaitMs - Stopwatch.GetElapsedTime(next.Enqueued).TotalMilliseconds;
             if (_announced > 0 && waiting < _options.ChunksMax && leftMs > 0)
             {
                 Monitor.Wait(_gate, (int)Math.Ceiling(leftMs));
                 return false;
             }
 
-            TakeInTurn(oldest.Model, Math.Min(_options.ChunksMax, Share(waiting, _idle)), batch);
+            TakeInTurn(next.Model, Math.Min(_options.ChunksMax, Share(waiting, _idle)), batch);
         }
         else
         {

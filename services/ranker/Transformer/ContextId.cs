@@ -14,7 +14,7 @@ namespace Mesh.Ranker.Transformer;
 /// </summary>
 internal static class ContextId
 {
-    // 128 bits of SHA-256: nobody finds a second sequence with the same name. 512 events take about 50 us.
+    // 128 bits of SHA-256: nobody finds a second sequence with the same name. 512 events with history take 0.2 ms.
     private const int Bytes = 16;
 
     /// <summary>Characters of an id.</summary>

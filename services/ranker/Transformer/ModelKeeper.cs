@@ -33,8 +33,8 @@ internal sealed class ModelKeeper(
     }
 
     /// <summary>
-    /// Says why a version cannot score now, and has it looked for. The caller does not wait: a feed is worth more than one scored by this
-    /// version.
+    /// Says why a version cannot score now, and has it looked for. The caller does not wait: the heuristic's answer now is worth more
+    /// than this version's too late.
     /// </summary>
     public Fallback Seek(string version)
     {
@@ -47,7 +47,11 @@ internal sealed class ModelKeeper(
                 return new Fallback(FallbackKind.UnknownVersion, $"model {version} is not here");
             }
 
-            if (!_wanted.Writer.TryWrite(version)) return new Fallback(FallbackKind.UnknownVersion, $"model {version} is not here; others are being looked for");
+            if (!_wanted.Writer.TryWrite(version))
+            {
+                return new Fallback(FallbackKind.UnknownVersion, $"model {version} is not here; others are being looked for");
+            }
+
             _searching.Add(version);
             return new Fallback(FallbackKind.Loading, $"model {version} is being looked for");
         }
@@ -95,13 +99,6 @@ internal sealed class ModelKeeper(
             return Delivery.Drop;
         }
 
-        if (models.TryAcquire(change.Version) is { } held)
-        {
-            held.Release();
-            if (models.TryMakeLive(change.Version, change.TimeMs)) Log.ModelLive(logger, change.Version, held.Path);
-            return Delivery.Success;
-        }
-
         string path = change.Path.Length > 0 ? change.Path : store.Find(change.Version) ?? change.Version;
         return await TryInstallAsync(path, change.Version, change.TimeMs, cancellation);
     }
@@ -115,11 +112,9 @@ internal sealed class ModelKeeper(
         await _turn.WaitAsync(cancellation);
         try
         {
-            long started = clock.GetTimestamp();
-            string made = Install(path, version);
-            if (liveSinceMs is { } since && models.TryMakeLive(made, since)) Log.ModelLive(logger, made, path);
-            metrics.ModelChanged("loaded");
-            Log.ModelLoaded(logger, made, path, clock.GetElapsedTime(started).TotalMilliseconds);
+            // Held already where the message came twice, or a request named the version first.
+            string held = version is not null && models.Versions.Contains(version) ? version : Install(path, version);
+            if (liveSinceMs is { } since && models.TryMakeLive(held, since)) Log.ModelLive(logger, held, path);
             return Delivery.Success;
         }
         catch (ModelRefusedException refused)
@@ -136,6 +131,7 @@ internal sealed class ModelKeeper(
 
     private string Install(string path, string? version)
     {
+        long started = clock.GetTimestamp();
         IRankModel model = store.Load(path);
         try
         {
@@ -154,6 +150,8 @@ internal sealed class ModelKeeper(
 
         string made = model.Version;
         models.Add(new LoadedModel(model, path, new Breaker(_options.BreakerFailures, TimeSpan.FromSeconds(_options.BreakerSeconds), clock)));
+        metrics.ModelChanged("loaded");
+        Log.ModelLoaded(logger, made, path, clock.GetElapsedTime(started).TotalMilliseconds);
         return made;
     }
 

@@ -18,7 +18,8 @@ internal static class ModelTrial
         try
         {
             Candidate[] candidates = [.. Enumerable.Range(0, options.ChunkRows).Select(Trial)];
-            var rows = new CandidateRows(candidates, [.. Enumerable.Range(0, candidates.Length)], new CandidateMoment(AnyTimeMs, CounterHalfLifeHours: 0, Surface: ""));
+            var moment = new CandidateMoment(AnyTimeMs, CounterHalfLifeHours: 0, Surface: "");
+            var rows = new CandidateRows(candidates, [.. Enumerable.Range(0, candidates.Length)], moment);
             float[]? expected = null;
             bool same = true;
             for (int round = 0; round < Rounds; round++)
@@ -46,5 +47,6 @@ internal static class ModelTrial
         return outputs;
     }
 
-    private static Candidate Trial(int index) => new() { ItemId = $"trial-{index}", AuthorId = $"trial-{index}", CreatedAtMs = AnyTimeMs - (index * 60_000L) };
+    private static Candidate Trial(int index) =>
+        new() { ItemId = $"trial-{index}", AuthorId = $"trial-{index}", CreatedAtMs = AnyTimeMs - (index * 60_000L) };
 }

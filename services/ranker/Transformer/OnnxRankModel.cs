@@ -51,12 +51,13 @@ internal sealed class OnnxRankModel(ModelPackage package) : IRankModel
     // What a short chunk leaves free keeps the rows of an earlier run: they are computed and not read.
     private void Write(Chunk chunk, CandidateTensors tensors, int batchRow, int rows)
     {
-        CandidateMoment moment = chunk.Rows.Moment;
+        (CandidateMoment moment, ModelManifest manifest) = (chunk.Rows.Moment, package.Manifest);
         tensors.Surfaces[batchRow] = CandidateFeatures.SurfaceOf(moment.Surface);
         for (int row = 0; row < chunk.Count; row++)
         {
             CandidateFeatures.Write(
-                chunk.Rows[chunk.First + row], moment.NowMs, moment.CounterHalfLifeHours, package.Manifest.Features, package.Manifest.SemanticIds, tensors, (batchRow * rows) + row);
+                chunk.Rows[chunk.First + row], moment.NowMs, moment.CounterHalfLifeHours, manifest.Features, manifest.SemanticIds,
+                tensors, (batchRow * rows) + row);
         }
     }
 

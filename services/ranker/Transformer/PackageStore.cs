@@ -39,7 +39,8 @@ internal sealed class PackageStore(ModelFolder root, InferenceRuntime runtime, I
             string folder = root.Resolve(path);
             if (!File.Exists(Path.Combine(folder, ModelManifest.FileName)))
             {
-                throw new ModelRefusedException($"{path} under Models:Root ({root.Path}) has no {ModelManifest.FileName}. Copy the package there first.", mayCome: true);
+                throw new ModelRefusedException(
+                    $"{path} under Models:Root ({root.Path}) has no {ModelManifest.FileName}. Copy the package there first.", mayCome: true);
             }
 
             return new OnnxRankModel(ModelPackage.Load(folder, ModelGraphs.Ranking, runtime, CancellationToken.None));

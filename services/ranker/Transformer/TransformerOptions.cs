@@ -25,7 +25,7 @@ public sealed class TransformerOptions
     [Range(0, 3_600)]
     public int ScoreCacheSeconds { get; init; } = 300;
 
-    /// <summary>Bytes of scores kept, estimated, in MiB. Default 64 (about 300,000 scores).</summary>
+    /// <summary>Bytes of scores kept, estimated, in MiB. Default 64 (about 250,000 scores).</summary>
     [Range(1, 65_536)]
     public int ScoreCacheMebibytesMax { get; init; } = 64;
 

@@ -14,7 +14,8 @@ internal readonly record struct TransformerScores(float[]? Probabilities, string
 /// comes from the score cache or from a batch. Everything that can go wrong here ends as a <see cref="FallbackException"/>.
 /// </summary>
 internal sealed class TransformerScorer(
-    ModelSet models, ModelKeeper keeper, ContextCache contexts, ScoreCache scores, CandidateBatcher batcher, TimeProvider clock, ILogger<TransformerScorer> logger)
+    ModelSet models, ModelKeeper keeper, ContextCache contexts, ScoreCache scores, CandidateBatcher batcher, TimeProvider clock,
+    ILogger<TransformerScorer> logger)
 {
     public const string ArmName = "transformer";
 
@@ -155,5 +156,6 @@ internal sealed class TransformerScorer(
             batcher.ScoreAsync(model, context, new CandidateRows(request.Candidates, indexes, moment), cutoff);
     }
 
-    private void CopyRow(float[] from, int fromRow, float[] to, int toRow) => from.AsSpan(fromRow * _actions, _actions).CopyTo(to.AsSpan(toRow * _actions, _actions));
+    private void CopyRow(float[] from, int fromRow, float[] to, int toRow) =>
+        from.AsSpan(fromRow * _actions, _actions).CopyTo(to.AsSpan(toRow * _actions, _actions));
 }
