@@ -1,4 +1,5 @@
-"""What a finished run is worth on other data: python3 -m feedmesh.measure --run OUT --data DIR prints one table and writes measure.json.
+"""What a finished run is worth on other data: python3 -m feedmesh.measure --run OUT --data DIR prints one table, adds it to the card and
+writes measure.json.
 
 Against smoothed rates of items and authors, as of each request; and for retrieval against the mean of the history's vectors.
 """
@@ -58,6 +59,13 @@ def main() -> None:
     result = measure(run, run.catalogues, run.config)
     (values.run / "measure.json").write_text(json.dumps({"version": manifest["version"], **result}, indent=1) + "\n")
     print(f"{manifest['version']}: {table(result)}")
+    _add_to_card(values.run / "package" / "MODEL_CARD.md", table(result))
+
+
+def _add_to_card(path: Path, text: str) -> None:
+    """The card's last section; the card is no part of the version."""
+    heading = "\n## On data that no step has seen\n\n"
+    path.write_text(path.read_text(encoding="utf-8").split(heading)[0] + heading + text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ class RqVae:
     def loss(self, generator: np.random.Generator) -> Tensor:
         """Reconstruction and commitment, per row."""
         content = self._content[torch.from_numpy(generator.integers(0, len(self._content), BATCH))]
-        latent = self._quantizer.encoder(content)
+        latent = self._quantizer.encoder(content).float()  # codebooks stay in full precision under autocast
         residual, quantized, commitment = latent, torch.zeros_like(latent), latent.new_zeros(())
         for level, book in enumerate(self._quantizer.codebooks):
             code = kmeans.nearest(residual.detach(), book)[0]

@@ -4,15 +4,18 @@ import json
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
 
 import small
 from feedmesh import config as configuration
-from feedmesh import evaluation, kmeans, package, rows, safetensors, toy
+from feedmesh import all as every_step
+from feedmesh import evaluation, kmeans, loop, measure, package, rows, safetensors, toy
 from feedmesh.actions import names
 from feedmesh.batches import Joined, shuffle_authors, to_tensors
+from feedmesh.run import Run
 from feedmesh.towers import softmax_loss
 
 
@@ -105,6 +108,48 @@ class KMeansTests(unittest.TestCase):
         book = torch.cat([self.rows[:3], torch.full((1, 6), 1e3)])
         code, _ = kmeans.nearest(self.rows, kmeans.lloyd(self.rows, book, 20))
         self.assertEqual(len(torch.unique(code)), 4)
+
+
+class RunTests(unittest.TestCase):
+    def setUp(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.path = Path(self.folder.name)
+
+    def test_every_option_trains_and_exports(self) -> None:
+        base = small.config()
+        config = dataclasses.replace(
+            base, bf16=True, semantic_ids=dataclasses.replace(base.semantic_ids, method="rqvae", latent=6, hidden=12, steps=30),
+            content=dataclasses.replace(base.content, steps=10, batch=32), ranker=dataclasses.replace(base.ranker, steps=5, batch=4),
+            towers=dataclasses.replace(base.towers, loss="sampled", negatives=40, recall_at=20, steps=5, batch=8))
+        toy.write(self.path / "data", seed=1, requests=60)
+        run = Run(config, self.path / "data", self.path)
+        version = every_step.train(run)
+        self.assertTrue((self.path / "package" / "candidates.onnx").exists() and version.startswith("small-"))
+        self.assertIn("| click |", (self.path / "report.md").read_text())
+        self.assertEqual(safetensors.load(self.path / "package" / "codebooks.safetensors")["codebooks"].shape, (3, 8, 6))
+        losses = json.loads((self.path / "rqvae.losses.json").read_text())
+        self.assertLess(np.mean(losses[-5:]), np.mean(losses[:5]))
+        self.assertIn("| mean |", measure.table(measure.measure(run, run.catalogues, run.config)))
+
+    def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(self) -> None:
+        def train(out: Path, stop_at: int | None) -> list[float]:
+            torch.manual_seed(1)
+            module, steps = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 1)), []
+
+            def loss_of(generator: np.random.Generator) -> torch.Tensor:
+                if len(steps) == stop_at:
+                    raise KeyboardInterrupt
+                steps.append(1)
+                return (module(torch.from_numpy(generator.normal(0, 1, (16, 4)).astype(np.float32))) ** 2).mean()
+
+            return loop.Training("small", module, small.config(), out, 8, 0.01).run(loss_of)
+
+        with mock.patch.object(loop, "CHECKPOINT_SECONDS", 0.0):
+            whole = train(self.path / "whole", None)
+            with self.assertRaises(KeyboardInterrupt):
+                train(self.path / "stopped", 5)
+            self.assertEqual(train(self.path / "stopped", None), whole)
 
 
 class MeasureTests(unittest.TestCase):

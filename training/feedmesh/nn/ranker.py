@@ -85,6 +85,8 @@ class Ranker(nn.Module):
                  + self.surface(candidates["surface"]).unsqueeze(1))
         hidden = F.gelu(self.wide_in(wide) + state["wide_user"].unsqueeze(1))
         x = self.token(token) + self.wide_out(hidden) + state["user"].unsqueeze(1)
+        if x.dtype == torch.bfloat16:
+            x = x.float()  # under autocast what the blocks add to stays in full precision, as it does in the encoder
         for layer, block in enumerate(self.encoder.blocks):
             x = block.candidates(x, state[f"keys_{layer}"], state[f"values_{layer}"])
         return self.head(self.norm(x)) + self.wide_head(wide)
