@@ -75,9 +75,13 @@ def _without_authors(tokens: Tensor, dropout: float) -> Tensor:
     return torch.cat([tokens[:, :1] * keep.unsqueeze(1), tokens[:, 1:]], dim=1)
 
 
+UNSEEN = 0.5
+
+
 def _shrink_unseen(content: ContentEmbedding, catalogues: list[rows.Catalogue]) -> None:
-    """Buckets that training never met keep their random direction, at a tenth: enough to tell items of unknown words apart,
-    too little to move an item that has known ones."""
+    """Buckets that training never met keep their random direction, at half a typical length, so that items of unknown words are told
+    apart. On new worlds recall and AUC are the same from 0 to 0.5; of 500 items made of unknown words alone, 0.1 leaves all in 2 first
+    codes, 0.5 spreads them over 43 of 64."""
     seen = np.zeros(content.table.num_embeddings, dtype=bool)
     for catalogue in catalogues:
         seen[np.unique(catalogue.item_tokens)] = True
@@ -85,7 +89,7 @@ def _shrink_unseen(content: ContentEmbedding, catalogues: list[rows.Catalogue]) 
         weight = content.table.weight
         typical = weight[torch.from_numpy(seen)].norm(dim=1).mean()
         unseen = torch.from_numpy(~seen).to(weight.device)
-        weight[unseen] = F.normalize(weight[unseen], dim=1) * typical * 0.1
+        weight[unseen] = F.normalize(weight[unseen], dim=1) * typical * UNSEEN
         weight[0] = 0
 
 

@@ -45,7 +45,8 @@ where five data sets or more were given.
 
 - History of {run.config.features.history_max} tokens, folded by {encoder.fold} to width {encoder.width}; {encoder.layers} layers, {encoder.heads} heads, {encoder.globals} global tokens.
 - Semantic IDs: {run.config.semantic_ids.levels} x {run.config.semantic_ids.codes_per_level} by {run.config.semantic_ids.method}; collision rate {ids['collision_rate']:.3f}.
-- Retrieval: {run.config.towers.vectors} query vectors of {run.config.towers.dimensions} dimensions; recall@{depth} {towers.get(f'recall_at_{depth}', float('nan')):.3f}, mean of history
+- Retrieval: {run.config.towers.vectors} query vectors of {run.config.towers.dimensions} dimensions; recall@{depth} is
+  {towers.get(f'recall_at_{depth}', float('nan')):.3f}, mean of history
   {towers.get(f'recall_at_{depth}_mean_of_history', float('nan')):.3f}, chance {towers.get(f'recall_at_{depth}_chance', float('nan')):.3f}.
 
 | action | rate | AUC | normalised entropy | ECE |

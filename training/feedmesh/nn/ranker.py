@@ -134,8 +134,8 @@ class Ranker(nn.Module):
             equal = (own.unsqueeze(2) == state[name].unsqueeze(1)).float()
             sums.append(torch.matmul(equal, state["statistics"]))
         distance = torch.matmul(self._direction(codes), state["similar"]) - 1
-        for log_sharpness in self.sharpness:
-            sums.append(torch.matmul(torch.exp(distance * torch.exp(log_sharpness)), state["statistics"]))
+        for radius in range(MATCHES - len(ids)):
+            sums.append(torch.matmul(torch.exp(distance * torch.exp(self.sharpness[radius])), state["statistics"]))
         return _log1p(torch.cat(sums, dim=-1))
 
 

@@ -78,5 +78,5 @@ class UserTower(nn.Module):
             long_way[-1].weight.mul_(0.1)
             long_way[-1].bias.zero_()
         if self.shortcut.weight.shape == item.skip.weight.shape:
-            scale = codebooks[0].std() / self.history.semantic.first.weight[1:].std()
+            scale = codebooks[0].std().item() / self.history.semantic.first.weight[1:].std().item()
             self.shortcut.weight.copy_(item.skip.weight * scale * SHORTCUT)
