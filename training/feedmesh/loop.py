@@ -61,11 +61,11 @@ class Training:
         """Minimises loss_of(generator); returns the losses by step."""
         self.out.mkdir(parents=True, exist_ok=True)
         self.module.to(device()).train()
-        sparse = [p for n, p in self.module.named_parameters() if p.dim() == 2 and ("table" in n or "bigram" in n or "first" in n)]
-        known = {id(p) for p in sparse}
-        dense = [p for p in self.module.parameters() if id(p) not in known]
+        tables = [p for m in self.module.modules() if isinstance(m, nn.Embedding) for p in m.parameters()]
+        known = {id(p) for p in tables}
+        rest = [p for p in self.module.parameters() if id(p) not in known]
         # Rows of tables are met rarely: decay would shrink them between two meetings.
-        optimizer = torch.optim.AdamW([{"params": dense, "weight_decay": self.weight_decay}, {"params": sparse, "weight_decay": 0.0}], lr=self.learning_rate)
+        optimizer = torch.optim.AdamW([{"params": rest, "weight_decay": self.weight_decay}, {"params": tables, "weight_decay": 0.0}], lr=self.learning_rate)
         start, losses = self._resume(optimizer)
         progress = Progress(self.name, self.steps, start)
         saved = time.monotonic()

@@ -18,6 +18,8 @@ from .actions import names
 from .config import Config
 from .run import Run
 
+HISTORY_EDGES = (0, 1, 6, 16, 31, 61)
+
 
 def measure(run: Run, catalogues: list[rows.Catalogue], config: Config) -> dict:
     """Metrics of the model and of the baseline, over all requests of some data sets, and by data set."""
@@ -26,11 +28,23 @@ def measure(run: Run, catalogues: list[rows.Catalogue], config: Config) -> dict:
     with torch.no_grad():
         probabilities, truth = models.ranker.probabilities(logits).cpu().numpy(), labels.cpu().numpy()
     baseline = np.concatenate([evaluation.smoothed_rates(c, config.features.prior_rates) for c in catalogues])
+    events = np.concatenate([np.repeat((c.history_item >= 0).sum(1), np.diff(c.first)) for c in catalogues])
     return {
         "data": [c.name for c in catalogues], "requests": sum(c.rows for c in catalogues), "candidates": len(truth),
         "model": evaluation.heads(probabilities, truth, names()), "smoothed_rates": evaluation.heads(baseline, truth, names()),
-        "towers": towers.measure(models, catalogues, config),
+        "by_history": by_history(probabilities, truth, events), "towers": towers.measure(models, catalogues, config),
     }
+
+
+def by_history(probabilities: np.ndarray, labels: np.ndarray, tokens: np.ndarray) -> dict[str, dict[str, float]]:
+    """The means over heads for requests of few and of many history tokens [C]: what the model does for whom it hardly knows."""
+    report = {}
+    for low, high in zip(HISTORY_EDGES, (*HISTORY_EDGES[1:], None)):
+        inside = (tokens >= low) & (tokens < (high or np.inf))
+        if inside.any():
+            name = f"{low} or more" if high is None else str(low) if high == low + 1 else f"{low} to {high - 1}"
+            report[name] = {"candidates": int(inside.sum()), **evaluation.summary(evaluation.heads(probabilities[inside], labels[inside], names()))}
+    return report
 
 
 def table(result: dict) -> str:
@@ -43,6 +57,8 @@ def table(result: dict) -> str:
         lines.append(f"| {name} | {head['rate']:.4f} | {head['auc']:.4f} | {other['auc']:.4f} | {head['ne']:.4f} | {other['ne']:.4f} | {head['ece']:.4f} |")
     mean, other = evaluation.summary(model), evaluation.summary(baseline)
     lines.append(f"| mean | | {mean['mean_auc']:.4f} | {other['mean_auc']:.4f} | {mean['mean_ne']:.4f} | {other['mean_ne']:.4f} | {mean['mean_ece']:.4f} |")
+    lines += ["", "| history tokens | candidates | mean AUC | mean normalised entropy | mean ECE |", "| --- | --- | --- | --- | --- |"]
+    lines += [f"| {name} | {row['candidates']:,} | {row['mean_auc']:.4f} | {row['mean_ne']:.4f} | {row['mean_ece']:.4f} |" for name, row in result["by_history"].items()]
     lines += [""] + [f"- {key}: {value:.4f}" for key, value in result["towers"].items()]
     return "\n".join(lines)
 

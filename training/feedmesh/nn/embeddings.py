@@ -20,9 +20,9 @@ class SemanticEmbedding(nn.Module):
     def __init__(self, ids: SemanticIdConfig, width: int) -> None:
         super().__init__()
         self.codes, self.levels = ids.codes_per_level, ids.levels
-        self.first = _table(ids.codes_per_level + 1, width)
-        self.bigram = _table(ids.codes_per_level ** 2 + 1, width)
-        self.deeper = nn.ModuleList(_table(ids.codes_per_level + 1, width) for _ in range(ids.levels - 2))
+        self.first = padded_table(ids.codes_per_level + 1, width)
+        self.bigram = padded_table(ids.codes_per_level ** 2 + 1, width)
+        self.deeper = nn.ModuleList(padded_table(ids.codes_per_level + 1, width) for _ in range(ids.levels - 2))
 
     @torch.no_grad()
     def start_from(self, codebooks: Tensor) -> None:
@@ -59,7 +59,7 @@ class AuthorEmbedding(nn.Module):
 
     def __init__(self, features: FeatureConfig, author: int, width: int, dropout: float) -> None:
         super().__init__()
-        self.table = _table(features.author_buckets, author)
+        self.table = padded_table(features.author_buckets, author)
         self.project = nn.Linear(author, width, bias=False)
         self.dropout = dropout
 
@@ -84,7 +84,7 @@ class HistoryEmbedding(nn.Module):
         self.author = AuthorEmbedding(features, encoder.author, encoder.token, author_dropout)
         self.actions = nn.Linear(ACTION_COUNT, encoder.token, bias=False)
         self.gap = nn.Embedding(GAP_BUCKETS, encoder.token)
-        self.surface = _table(SURFACE_BUCKETS, encoder.token)
+        self.surface = padded_table(SURFACE_BUCKETS, encoder.token)
         self.value = nn.Linear(1, encoder.token, bias=False)
         self.norm = nn.LayerNorm(encoder.token)
         nn.init.normal_(self.gap.weight, std=0.1)
@@ -101,7 +101,7 @@ class HistoryEmbedding(nn.Module):
         return tokens, latest
 
 
-def _table(rows: int, width: int) -> nn.Embedding:
+def padded_table(rows: int, width: int) -> nn.Embedding:
     """An embedding whose row 0 is padding: zero, and never trained."""
     table = nn.Embedding(rows, width, padding_idx=0)
     nn.init.normal_(table.weight, std=0.1)

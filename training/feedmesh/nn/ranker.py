@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import ACTION_COUNT, DENSE_WIDTH, GAP_BUCKETS, SURFACE_BUCKETS, Config
-from .embeddings import HistoryEmbedding, _table
+from .embeddings import HistoryEmbedding, padded_table
 from .gact import GactEncoder, sum_rows
 
 CANDIDATE_INPUTS = ("candidate_codes", "candidate_authors", "candidate_ages", "candidate_dense", "surface")
@@ -33,7 +33,7 @@ class Ranker(nn.Module):
         self.encoder = GactEncoder(encoder, config.features.history_max, ranker.dropout)
         self.user = nn.Linear(encoder.width + STATISTICS, encoder.width)
         self.age = nn.Embedding(GAP_BUCKETS, encoder.token)
-        self.surface = _table(SURFACE_BUCKETS, encoder.token)
+        self.surface = padded_table(SURFACE_BUCKETS, encoder.token)
         self.token = nn.Linear(encoder.token, encoder.width)
         wide_width = DENSE_WIDTH + MATCHES * STATISTICS
         self.wide_in = nn.Linear(wide_width, 2 * encoder.width)
