@@ -6,7 +6,7 @@ namespace Mesh.IndexUpdater.Tests;
 
 /// <summary>
 /// What a retrieval replica does with the deltas, in the plainest way: applies them in order, skips what it has and rows of
-/// another model than its own, loads the snapshot of a notice that brings another model, and fails on a gap.
+/// another model than its own, loads the newest snapshot on a notice that brings another model, and fails on a gap.
 /// </summary>
 internal sealed class Replica(SnapshotReader snapshots, DeltaLogReader log)
 {
@@ -36,7 +36,7 @@ internal sealed class Replica(SnapshotReader snapshots, DeltaLogReader log)
             IndexDeltaBatch answer = await log.ReadAsync(0, Sequence, deltasMax: 7, default);
             Assert.False(answer.TruncatedLog);
             if (answer.Deltas.Count == 0) return;
-            foreach (IndexDelta delta in answer.Deltas) await ApplyAsync(delta);
+            foreach (IndexDelta delta in answer.Deltas.Where(delta => delta.Sequence > Sequence)) await ApplyAsync(delta);
         }
     }
 
@@ -65,7 +65,7 @@ internal sealed class Replica(SnapshotReader snapshots, DeltaLogReader log)
                 break;
             case IndexDelta.DeltaOneofCase.Snapshot when delta.Snapshot.ModelVersion != _model:
                 ulong reached = Sequence;
-                await LoadAsync(delta.Snapshot.Version);
+                await LoadAsync((await log.HeadAsync(0, default))!.Snapshots[0].Version);
                 while (Sequence < reached) await ApplyFromLogAsync(reached);
                 break;
             default:
@@ -77,7 +77,7 @@ internal sealed class Replica(SnapshotReader snapshots, DeltaLogReader log)
     {
         IndexDeltaBatch answer = await log.ReadAsync(0, Sequence, (int)(through - Sequence), default);
         Assert.NotEmpty(answer.Deltas);
-        foreach (IndexDelta delta in answer.Deltas) await ApplyAsync(delta);
+        foreach (IndexDelta delta in answer.Deltas.Where(delta => delta.Sequence > Sequence)) await ApplyAsync(delta);
     }
 
     private async Task LoadAsync(string version)

@@ -95,11 +95,16 @@ internal sealed partial class ShardWriter
                 _with.Logger, made.Manifest.Version, _shard, made.Manifest.Items, made.Manifest.Sequence, made.Manifest.Files.Sum(file => file.Bytes), elapsed.TotalSeconds);
             await SendStaleAsync(cancellation);
         }
-        catch (Exception exception) when (exception is not OperationCanceledException || !cancellation.IsCancellationRequested)
+        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+        {
+            // The shard is closing, or another model was chosen than the one that this would have brought.
+            if (!_stopping.IsCancellationRequested) await MarkFailedAsync(capture.Version, _stopping.Token);
+        }
+        catch (Exception exception)
         {
             _with.Metrics.SnapshotFailed();
             Log.SnapshotFailed(_with.Logger, capture.Version, _shard, exception);
-            await MarkFailedAsync(capture.Version, cancellation);
+            await MarkFailedAsync(capture.Version, _stopping.Token);
         }
     }
 
