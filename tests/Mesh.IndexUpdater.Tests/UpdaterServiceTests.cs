@@ -57,17 +57,18 @@ public sealed class UpdaterServiceTests : IDisposable
     public async Task A_model_change_that_can_never_be_is_dropped_and_counted_and_a_good_one_shows_in_the_status()
     {
         long refused = 0;
+        await _app.DeliverAsync(Topics.Items, Upsert("a"));
+        var meters = _app.Services.GetRequiredService<IMeterFactory>();
         using var listener = new MeterListener
         {
             InstrumentPublished = (instrument, self) =>
             {
-                bool isOurs = instrument.Meter.Scope == _app.Services.GetRequiredService<IMeterFactory>(); // other tests refuse models too
+                bool isOurs = instrument.Meter.Scope == meters; // other tests refuse models too
                 if (isOurs && instrument.Name == "mesh.index_updater.model.refused") self.EnableMeasurementEvents(instrument);
             },
         };
         listener.SetMeasurementEventCallback<long>((_, count, _, _) => Interlocked.Add(ref refused, count));
         listener.Start();
-        await _app.DeliverAsync(Topics.Items, Upsert("a"));
 
         Assert.Equal(
             ["DROP", "DROP", "DROP", "DROP"],
