@@ -1,7 +1,10 @@
 using Mesh.Benchmarks;
 
 // dotnet run -c Release --project benchmarks -- NAME [--json FILE] [options]
-IBenchmark[] benchmarks = [new FeedBenchmark(), new TrainingStorage(), new RankerBenchmark()];
+IBenchmark[] benchmarks =
+[
+    new FeedBenchmark(), new TrainingStorage(), new RankerBenchmark(), new RankerSharingBenchmark(), new GactBenchmark(),
+];
 
 IBenchmark? benchmark = args.Length == 0 ? null : benchmarks.FirstOrDefault(candidate => candidate.Name == args[0]);
 if (benchmark is null || args.Contains("--help"))

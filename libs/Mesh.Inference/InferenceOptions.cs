@@ -26,19 +26,19 @@ public sealed class InferenceOptions
     public ProviderMissing OnProviderMissing { get; init; } = ProviderMissing.Fallback;
 
     /// <summary>
-    /// Threads inside one run. 0 = two, or one where there is one core: with 1,000 candidates on two cores, two threads take
-    /// 0.6 of the time of one; one thread with as many callers as cores gives more answers a second for small requests.
+    /// Threads inside one run. Default 1: with as many runs side by side as there are cores that answers most requests a second,
+    /// and a lone request whose candidates are cut into as many runs waits no longer than with more threads (docs/inference.md).
     /// </summary>
-    [Range(0, 256)]
-    public int IntraOpThreads { get; init; }
+    [Range(1, 256)]
+    public int IntraOpThreads { get; init; } = 1;
 
     /// <summary>Runs at once in this process, over all graphs; others wait in order. 0 = cores / threads of a run, at least 1.</summary>
     [Range(0, 1_024)]
     public int ConcurrentRuns { get; init; }
 
     /// <summary>
-    /// Whether idle threads of a pool spin. Each graph has a pool of its own: two graphs used in turn on two cores took 159 ms
-    /// with spinning and 32 to 41 without. Default false.
+    /// Whether the threads of a run spin between its steps, so that none need be woken. They stop at the run's end, as each graph
+    /// has a pool of its own. Only for cores that nobody else uses: a thread that lost its core keeps the others spinning. Default false.
     /// </summary>
     public bool AllowSpinning { get; init; }
 
@@ -62,9 +62,7 @@ public sealed class InferenceOptions
     [Range(1, 2_047)]
     public int ModelFileMebibytesMax { get; init; } = 512;
 
-    internal int ThreadsPerRun => IntraOpThreads > 0 ? IntraOpThreads : Math.Min(2, Environment.ProcessorCount);
-
-    internal int RunsAtOnce => ConcurrentRuns > 0 ? ConcurrentRuns : Math.Max(1, Environment.ProcessorCount / ThreadsPerRun);
+    internal int RunsAtOnce => ConcurrentRuns > 0 ? ConcurrentRuns : Math.Max(1, Environment.ProcessorCount / IntraOpThreads);
 }
 
 /// <summary>Where model packages lie. Bound from the <c>Models</c> section.</summary>

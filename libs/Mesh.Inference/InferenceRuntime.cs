@@ -56,7 +56,7 @@ public sealed class InferenceRuntime : IDisposable
     {
         var options = new SessionOptions
         {
-            IntraOpNumThreads = _options.ThreadsPerRun,
+            IntraOpNumThreads = _options.IntraOpThreads,
             InterOpNumThreads = 1,
             ExecutionMode = ExecutionMode.ORT_SEQUENTIAL,
             GraphOptimizationLevel = _options.OptimizationLevel switch
@@ -69,6 +69,7 @@ public sealed class InferenceRuntime : IDisposable
             LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR,
         };
         options.AddSessionConfigEntry("session.intra_op.allow_spinning", _options.AllowSpinning ? "1" : "0");
+        options.AddSessionConfigEntry("session.force_spinning_stop", "1");
         return options;
     }
 

@@ -110,16 +110,21 @@ public sealed class GraphSessionTests
         using ModelPackage package = Runtimes.LoadMini(runtime, ModelGraphs.Ranking);
         CandidateTensors candidates = RandomCandidates(package.Manifest, 20_000, new Random(1));
         Dictionary<string, TensorBuffer> state = Encode(package, RandomHistory(package.Manifest, 1, new Random(1)));
-        using var cancelled = new CancellationTokenSource();
-        var output = new TensorBuffer(TensorElement.Float, 1, 20_000, 14);
+        for (int attempt = 0; ; attempt++)
+        {
+            using var cancelled = new CancellationTokenSource();
+            var output = new TensorBuffer(TensorElement.Float, 1, 20_000, 14);
+            Task run = Task.Run(() => package.Candidates.RunAsync(Inputs(state, candidates), Outputs(output), cancelled.Token));
+            while (runtime.Gate.CurrentCount > 0 && !run.IsCompleted) await Task.Yield(); // until it runs
+            await cancelled.CancelAsync();
+            Exception? stopped = await Record.ExceptionAsync(() => run);
+            Assert.Equal(1, runtime.Gate.CurrentCount);
+            if (stopped is null && attempt < 100) continue; // it was done before it could be stopped: the machine was busy with others
 
-        Task run = Task.Run(() => package.Candidates.RunAsync(Inputs(state, candidates), Outputs(output), cancelled.Token));
-        while (runtime.Gate.CurrentCount > 0) await Task.Yield(); // it runs
-        await cancelled.CancelAsync();
-
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => run);
-        Assert.Equal(0, output.Floats[^1]); // it did not run to its end
-        Assert.Equal(1, runtime.Gate.CurrentCount);
+            Assert.IsAssignableFrom<OperationCanceledException>(stopped);
+            Assert.Equal(0, output.Floats[^1]); // it did not run to its end
+            return;
+        }
     }
 
     [Fact]
