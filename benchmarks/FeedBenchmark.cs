@@ -54,7 +54,23 @@ internal sealed class FeedBenchmark : IBenchmark
         Figures.Print(
             $"feed: {options["items"]} items, {options["events"]} events, {users} users, {limit} items a page, {Environment.ProcessorCount} cores",
             ["clients", "requests/s", "p50 ms", "p95 ms", "p99 ms", "failed", "median ms by stage"], rows);
+        await ContextsAsync(host.Http, figures, cancellation);
         return figures;
+    }
+
+    // What became of the sequences that the ranker encoded while retrieval searched, over all requests of this run.
+    private static async Task ContextsAsync(HttpClient http, Figures figures, CancellationToken cancellation)
+    {
+        string[] metrics = (await http.GetStringAsync("/metrics", cancellation)).Split('\n');
+        double Sum(string name, string tag) => metrics.Where(line => line.StartsWith(name, StringComparison.Ordinal) && line.Contains(tag, StringComparison.Ordinal))
+            .Sum(line => double.Parse(line.Split(' ')[1], CultureInfo.InvariantCulture));
+
+        string[] outcomes = ["used", "none", "stale", "missing"];
+        foreach (string outcome in outcomes) figures[$"context_{outcome}"] = Sum("mesh_gateway_context_scored", $"outcome=\"{outcome}\"");
+        figures["context_bytes_saved_per_request"] = Sum("mesh_gateway_context_bytes_saved", "") / Math.Max(1, figures["context_used"]);
+        Figures.Print(
+            "contexts encoded while retrieval searched, by what scoring made of them", [.. outcomes, "bytes saved a request"],
+            [[.. outcomes.Select(outcome => $"{figures[$"context_{outcome}"]}"), $"{figures["context_bytes_saved_per_request"]:0}"]]);
     }
 
     private static async Task FillAsync(MeshHost host, BenchmarkOptions options, Figures figures, CancellationToken cancellation)

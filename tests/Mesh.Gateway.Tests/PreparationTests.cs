@@ -50,6 +50,12 @@ public sealed class PreparationTests : IDisposable
     [Fact]
     public async Task What_scoring_does_not_send_again_is_counted_to_the_byte()
     {
+        UserContext user = _bench.Services.Users["u"];
+        user.Sequence = new Sequence
+        {
+            ItemIds = { Enumerable.Range(0, 512).Select(i => $"item-{10_000 + i}") }, TimesMs = { Enumerable.Range(0, 512).Select(i => 1_790_000_000_000 + i) },
+            Actions = Google.Protobuf.ByteString.CopyFrom(new byte[512]), Values = { new float[512] }, Surfaces = { new uint[512] }, SurfaceNames = { "home" },
+        };
         await RunPreparedAsync();
         ScoreRequest named = _bench.Services.Scores.Single();
         _bench.Services.Down["prepare"] = true;
@@ -59,6 +65,7 @@ public sealed class PreparationTests : IDisposable
         whole.RequestId = named.RequestId;
         whole.ContextId = named.ContextId;
         Assert.Equal(whole.CalculateSize() - named.CalculateSize(), _recorded.Sum("mesh.gateway.context.bytes_saved", null, null));
+        Assert.True(named.CalculateSize() * 50 < whole.CalculateSize(), $"{named.CalculateSize()} of {whole.CalculateSize()} bytes");
     }
 
     [Theory]
