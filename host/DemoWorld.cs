@@ -55,7 +55,7 @@ internal sealed class DemoWorld(PrefixedOutput output, TimeProvider clock)
             "",
             "Try:",
             $"  curl '{url}/v1/users/{user}/feed?limit=10'",
-            $"  curl '{url}/v1/users/{user}/feed?limit=3&explain=true'",
+            $"  curl '{url}/v1/users/{user}/feed?limit=3&explain=true'   # why: the 14 probabilities that models/mini gives each item, their weights, what was attenuated",
             $"  curl '{url}/v1/users/{user}/history?limit=10'",
             $"  curl '{url}/v1/items/{SyntheticWorld.ItemId(0)}/similar?limit=5'",
             $"  curl -X PUT '{url}/v1/users/{user}/mutes/{SyntheticWorld.AuthorId(0)}'",

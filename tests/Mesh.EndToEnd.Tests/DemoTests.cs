@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Text.Json;
+using Mesh.Contracts;
 using Mesh.Simulator.Synthetic;
 using Mesh.Testing;
 
@@ -13,21 +15,35 @@ public sealed class DemoTests
         var mesh = new MeshApi(host.Http);
         string user = SyntheticWorld.UserId(0);
 
-        Feed feed = await mesh.FeedAsync(user, explain: true);
+        const int limit = 60; // at most 15 authors are followed and each has at most 3 places: no page of 60 is in network alone
+        Feed feed = await mesh.FeedAsync(user, limit, explain: true);
         await Eventually.TrueAsync("the demo's world is in the feed", async () =>
         {
-            feed = await mesh.FeedAsync(user, explain: true);
-            return feed.Items.Length == 30 && feed.Items.Any(item => item.InNetwork) && feed.Items.Any(item => !item.InNetwork);
-        }, () => Task.FromResult($"{feed.Items.Length} items, {feed.Items.Count(item => item.InNetwork)} in network"), withinSeconds: 60);
+            feed = await mesh.FeedAsync(user, limit, explain: true);
+            return feed.Items.Length == limit && feed.Items.Any(item => item.InNetwork) && feed.Items.Any(item => !item.InNetwork) && feed.Degraded.Length == 0;
+        }, () => Task.FromResult($"{feed.Items.Length} items, {feed.Items.Count(item => item.InNetwork)} in network, scored by {feed.ModelVersion}, {string.Join(", ", feed.Degraded.Select(stage => stage.ToString()))}"), withinSeconds: 60);
 
-        Assert.Empty(feed.Degraded);
-        Assert.All(feed.Items, item => Assert.NotNull(item.Explain));
+        Assert.Equal(("transformer", MiniVersion()), (feed.Arms["ranker"], feed.ModelVersion));
+        Assert.All(feed.Items, item =>
+        {
+            double[] probabilities = [.. item.Explain!.Value.GetProperty("probabilities").EnumerateObject().Select(action => action.Value.GetDouble())];
+            Assert.Equal(ActionTaxonomy.Default.Count, probabilities.Length);
+            Assert.All(probabilities, probability => Assert.InRange(probability, 0, 1));
+        });
+        Assert.True(feed.Items.Select(item => item.Explain!.Value.GetProperty("probabilities").GetProperty("click").GetDouble()).Distinct().Count() > 10);
+        Assert.Contains("14 probabilities", host.Output, StringComparison.Ordinal);
         Assert.Contains("/swagger", host.Output, StringComparison.Ordinal);
 
         string[] apps = ["gateway", "sequence-store", "retrieval", "ranker", "index-updater"];
         int[] pids = [.. apps.Select(host.AppPid)];
         Assert.Equal(0, await host.StopAsync());
         Assert.All(pids, pid => Assert.False(IsRunning(pid), $"process {pid} is still running"));
+    }
+
+    private static string MiniVersion()
+    {
+        using JsonDocument manifest = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(MeshHost.RepositoryRoot, "models", "mini", "manifest.json")));
+        return manifest.RootElement.GetProperty("version").GetString()!;
     }
 
     private static bool IsRunning(int pid)
