@@ -221,6 +221,14 @@ class EventFileTests(unittest.TestCase):
         self.assertGreater(sasrec, 0.6)
         self.assertGreater(mesh, 0.6)
         self.assertIn((self.path / "out" / "ring.md").read_text(), printed.getvalue())
+        with contextlib.redirect_stdout(io.StringIO()):
+            run_events(self.path / "ring.tsv", self.path / "out", self.path / "again.json", ["sasrec", "mesh"], seed=1, epochs=25, cold=False, as_is=True)
+        self.assertEqual(json.loads((self.path / "again.json").read_text())["rows"], found["rows"])
+
+    def test_as_is_says_when_there_is_nothing_to_take(self) -> None:
+        synthetic_events.write(self.path / "ring.tsv", users=20)
+        with self.assertRaisesRegex(SystemExit, "no validated checkpoint of sasrec"):
+            run_events(self.path / "ring.tsv", self.path / "out", None, ["sasrec"], seed=1, epochs=2, cold=False, as_is=True)
 
 
 class KuaiRandTests(unittest.TestCase):

@@ -13,6 +13,7 @@ def main() -> None:
         command.add_argument("--data", type=Path, required=True, help="the folder of the data set" if name == "ml-1m" else "a .tsv or .tsv.xz with user, item, time, [action]")
         command.add_argument("--models", default="sasrec,mesh,mesh-semantic", help="rows of the table, by comma")
         command.add_argument("--epochs", type=int, help="instead of each model's own number")
+        command.add_argument("--as-is", action="store_true", help="train nothing: take the checkpoints as they are")
         command.add_argument("--cold", action="store_true", help="the table of new items instead")
     kuairand = commands.add_parser("kuairand", help="the ranker on KuaiRand-Pure against smoothed rates, by time")
     kuairand.add_argument("--data", type=Path, required=True, help="the folder of the data set")
@@ -33,7 +34,7 @@ def main() -> None:
     if options.command in ("ml-1m", "events"):
         from .next_item_tasks import run_events, run_ml1m
         run = run_ml1m if options.command == "ml-1m" else run_events
-        run(options.data, out, options.json, options.models.split(","), options.seed, options.epochs, options.cold)
+        run(options.data, out, options.json, options.models.split(","), options.seed, options.epochs, options.cold, options.as_is)
     elif options.command == "kuairand":
         from .kuairand_task import run_kuairand
         run_kuairand(options.data, out, options.json, options.seed)

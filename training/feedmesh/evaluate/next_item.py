@@ -184,3 +184,16 @@ def train(name: str, model_config: ModelConfig, config: TrainingConfig, sequence
     evaluated.load_state_dict(torch.load(best_file, map_location=device()))
     evaluated.eval()
     return evaluated
+
+
+def trained(name: str, model_config: ModelConfig, folder: Path, tokens: torch.Tensor | None = None) -> tuple[SequenceModel, int]:
+    """The weights that were best on validation so far, and how many epochs are done: for tables of runs that were stopped."""
+    checkpoint = folder / f"{name}.checkpoint.pt"
+    if not checkpoint.exists() or not (folder / f"{name}.best.pt").exists():
+        raise SystemExit(f"{folder} holds no validated checkpoint of {name}. Leave --as-is out to train it.")
+    state = torch.load(checkpoint, map_location=device())
+    if state["settings"]["model"] != json.loads(json.dumps(model_config.describe())):
+        raise SystemExit(f"{checkpoint} is of another model: {state['settings']['model']}.")
+    model = SequenceModel(model_config, tokens).to(device())
+    model.load_state_dict(torch.load(folder / f"{name}.best.pt", map_location=device()))
+    return model.eval(), state["epoch"]

@@ -7,7 +7,7 @@ import torch
 
 from ..data import ml1m
 from ..data.sequences import Sequences, load_events
-from .next_item import TrainingConfig, full_ranking, model_scores, train
+from .next_item import TrainingConfig, full_ranking, model_scores, train, trained
 from .report import publish
 from .semantic import catalogue_vectors, collision_report, item_tokens, semantic_ids, text_features
 from .sequence_model import ModelConfig
@@ -56,34 +56,41 @@ def hide_items(sequences: Sequences, hidden: np.ndarray, keep: int = COLD_EVENTS
     return Sequences(sequences.items[stay], sequences.actions[stay], starts, sequences.item_count)
 
 
-def tokens_of(sequences: Sequences, text: np.ndarray, seed: int) -> tuple[torch.Tensor, dict]:
-    """Semantic IDs from texts and training histories only: 3 levels of at most 256 codes."""
-    histories = [sequences.history(user, 2) for user in range(sequences.users)]
-    codes = semantic_ids(catalogue_vectors(text, histories), 3, min(256, max(2, sequences.item_count // 4)), seed)
-    return torch.from_numpy(item_tokens(codes, sequences.training_counts())), collision_report(codes)
+def tokens_of(sequences: Sequences, text: np.ndarray, seed: int, folder: Path) -> tuple[torch.Tensor, dict]:
+    """Semantic IDs from texts and training histories only: 3 levels of at most 256 codes. Kept beside the checkpoints that depend on them."""
+    file = folder / f"semantic-ids-{seed}.pt"
+    if not file.exists():
+        histories = [sequences.history(user, 2) for user in range(sequences.users)]
+        codes = semantic_ids(catalogue_vectors(text, histories), 3, min(256, max(2, sequences.item_count // 4)), seed)
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save((torch.from_numpy(item_tokens(codes, sequences.training_counts())), collision_report(codes)), file)
+    return torch.load(file)
 
 
-def rank_all(chosen: dict[str, Entry], learned: Sequences, judged: Sequences, tokens: torch.Tensor | None, folder: Path) -> dict[str, tuple]:
-    """Trains (or finds trained) each entry and ranks each user's last event."""
-    out = {"popularity": ("Popularity", {"parameters": 0, "epochs": 0}, full_ranking(popularity(learned.training_counts()), judged, 1, LENGTH))}
+def rank_all(chosen: dict[str, Entry], learned: Sequences, judged: Sequences, tokens: torch.Tensor | None, folder: Path,
+             as_is: bool = False) -> dict[str, tuple]:
+    """Trains each entry, or goes on where it stopped, or with as_is takes what there is; then ranks each user's last event."""
+    out = {"popularity": ("Popularity", {"parameters": 0, "epochs": "-"}, full_ranking(popularity(learned.training_counts()), judged, 1, LENGTH))}
     for name, entry in chosen.items():
-        model = train(name, entry.model, entry.training, learned, folder, tokens if entry.model.semantic_ids else None, judged)
-        size = {"parameters": sum(p.numel() for p in model.parameters()), "epochs": entry.training.epochs}
+        own, planned = tokens if entry.model.semantic_ids else None, entry.training.epochs
+        model, done = trained(name, entry.model, folder, own) if as_is else (train(name, entry.model, entry.training, learned, folder, own, judged), planned)
+        size = {"parameters": sum(p.numel() for p in model.parameters()), "epochs": f"{done} of {planned}"}
         out[name] = entry.title, size, full_ranking(model_scores(model), judged, 1, entry.model.length)
     return out
 
 
 def next_item_table(name: str, title: str, sequences: Sequences, text: np.ndarray, chosen: list[str], seed: int, epochs: int | None, out: Path,
-                    json_file: Path | None, notes: list[str]) -> None:
+                    json_file: Path | None, as_is: bool, notes: list[str]) -> None:
     table = entries(sequences.item_count, int(sequences.actions.max()) + 1)
     unknown = [key for key in chosen if key not in table]
     if unknown:
         raise SystemExit(f"Unknown models {unknown}; there are {list(table)}.")
-    tokens, collisions = tokens_of(sequences, text, seed) if any(table[key].model.semantic_ids for key in chosen) else (None, {})
+    folder = out / "checkpoints"
+    tokens, collisions = tokens_of(sequences, text, seed, folder) if any(table[key].model.semantic_ids for key in chosen) else (None, {})
     cold = sequences.training_counts()[sequences.items[sequences.starts[1:] - 1]] <= COLD_EVENTS
     picked = {key: replace(table[key], training=replace(table[key].training, seed=seed, epochs=epochs or table[key].training.epochs)) for key in chosen}
     rows = []
-    for label, size, ranking in rank_all(picked, sequences, sequences, tokens, out / "checkpoints").values():
+    for label, size, ranking in rank_all(picked, sequences, sequences, tokens, folder, as_is).values():
         few = ranking.metrics(cold)
         rows.append({"model": label, **size, **ranking.metrics(), **ranking.calibration(),
                      f"HR@200, {int(cold.sum())} cold": few["HR@200"]})
@@ -96,22 +103,24 @@ def next_item_table(name: str, title: str, sequences: Sequences, text: np.ndarra
         f"Cold: at most {COLD_EVENTS} training events. Seed {seed}.", *notes], rows, out, json_file, {"semantic_ids": collisions})
 
 
-def cold_table(name: str, sequences: Sequences, text: np.ndarray, seed: int, epochs: int | None, out: Path, json_file: Path | None) -> None:
+def cold_table(name: str, sequences: Sequences, text: np.ndarray, seed: int, epochs: int | None, out: Path, json_file: Path | None,
+               as_is: bool) -> None:
     """Hides every tenth well-known item from training, but for 5 events, and asks who still finds it."""
     random = np.random.default_rng(seed)
     known = np.flatnonzero(sequences.training_counts() >= 4 * COLD_EVENTS)
     hidden = random.choice(known, size=max(1, len(known) // 10), replace=False)
     learned = hide_items(sequences, hidden)
-    tokens, _ = tokens_of(learned, text, seed)
+    folder = out / "checkpoints-cold"
+    tokens, _ = tokens_of(learned, text, seed, folder)
     base = ModelConfig(sequences.item_count, dim=64, blocks=2, heads=1, dropout=0.2)
-    schedule = TrainingConfig(epochs=epochs or 10, learning_rate=2e-3, validate_every=5, seed=seed)
+    schedule = TrainingConfig(epochs=epochs or 6, learning_rate=3e-3, validate_every=6, seed=seed)
     chosen = {
         "cold-ids": Entry("item IDs", base, schedule),
-        "cold-both": Entry("semantic IDs + item-ID residual", replace(base, semantic_ids=True), schedule),
         "cold-semantic": Entry("semantic IDs only", replace(base, semantic_ids=True, item_ids=False), schedule),
+        "cold-both": Entry("semantic IDs + item-ID residual", replace(base, semantic_ids=True), schedule),
     }
     rows = []
-    for label, _, ranking in rank_all(chosen, learned, sequences, tokens, out / "checkpoints").values():
+    for label, _, ranking in rank_all(chosen, learned, sequences, tokens, folder, as_is).values():
         cold = learned.training_counts()[ranking.targets] <= COLD_EVENTS
         warm, few = ranking.metrics(~cold), ranking.metrics(cold)
         rows.append({"model": label, **{f"cold {k}": few[k] for k in ("HR@10", "HR@50", "HR@200", "NDCG@10")},
@@ -122,21 +131,23 @@ def cold_table(name: str, sequences: Sequences, text: np.ndarray, seed: int, epo
         rows, out, json_file)
 
 
-def run_ml1m(data: Path, out: Path, json_file: Path | None, models: list[str], seed: int, epochs: int | None, cold: bool) -> None:
+def run_ml1m(data: Path, out: Path, json_file: Path | None, models: list[str], seed: int, epochs: int | None, cold: bool,
+             as_is: bool = False) -> None:
     folder = data if (data / "ml-1m.sasrec.txt.xz").exists() else data / "ml-1m"
     sequences, movies = ml1m.load(folder)
     text = text_features(movies.titles, movies.genres, movies.years)
     if cold:
-        cold_table("ml-1m", sequences, text, seed, epochs, out, json_file)
+        cold_table("ml-1m", sequences, text, seed, epochs, out, json_file, as_is)
     else:
-        next_item_table("ml-1m", "MovieLens-1M, full ranking", sequences, text, models, seed, epochs, out, json_file,
+        next_item_table("ml-1m", "MovieLens-1M, full ranking", sequences, text, models, seed, epochs, out, json_file, as_is,
                         ["Published on this file and protocol, HR@10/NDCG@10: SASRec+CE .3152/.1821, BERT4Rec .2843/.1537, gSASRec .3003/.1726."])
 
 
-def run_events(path: Path, out: Path, json_file: Path | None, models: list[str], seed: int, epochs: int | None, cold: bool) -> None:
+def run_events(path: Path, out: Path, json_file: Path | None, models: list[str], seed: int, epochs: int | None, cold: bool,
+             as_is: bool = False) -> None:
     sequences, _, _ = load_events(path)
     text = np.zeros((sequences.item_count + 1, 0))
     if cold:
-        cold_table(path.name.split(".")[0], sequences, text, seed, epochs, out, json_file)
+        cold_table(path.name.split(".")[0], sequences, text, seed, epochs, out, json_file, as_is)
     else:
-        next_item_table(path.name.split(".")[0], f"{path.name}, full ranking", sequences, text, models, seed, epochs, out, json_file, [])
+        next_item_table(path.name.split(".")[0], f"{path.name}, full ranking", sequences, text, models, seed, epochs, out, json_file, as_is, [])
