@@ -103,12 +103,14 @@ public sealed class ModelSwitchTests : IAsyncDisposable
             if (count == 0) return;
             reached.TrySetResult();
             crashed.Task.Wait();
+            throw new InvalidOperationException("The process ended within this batch."); // else it could end before the writer sees that it stops
         };
         await _rig.Writer.ChangeModelAsync(_rig.ChangeModel("model-b", T + 1), default);
         await reached.Task;
         Task restart = _rig.RestartAsync();
         crashed.SetResult();
         await restart;
+        _b.BeforeBatch = static _ => { };
 
         AssertRow(_a, (await _rig.Writer.FindAsync("item-7", default))!);
         Assert.Equal(("model-a", "model-b"), ((await _rig.HeadAsync()).ModelVersion, (await _rig.HeadAsync()).ChosenModel.Version));
