@@ -65,9 +65,18 @@ public sealed class InferenceOptions
     internal int RunsAtOnce => ConcurrentRuns > 0 ? ConcurrentRuns : Math.Max(1, Environment.ProcessorCount / IntraOpThreads);
 }
 
-/// <summary>Where model packages lie. Bound from the <c>Models</c> section.</summary>
+/// <summary>Where model packages lie, and which one a fresh mesh begins with. Bound from the <c>Models</c> section.</summary>
 public sealed class ModelsOptions
 {
     /// <summary>Folder of packages, absolute or under the content root. Empty = <c>models</c> beside or above the content root, else beside the binary.</summary>
     public string Root { get; init; } = "";
+
+    /// <summary>
+    /// Folder of a package under Root. Empty, or not there = none: index-updater encodes items by hashing, the ranker's heuristic
+    /// scores. Default "mini".
+    /// </summary>
+    public string Default { get; init; } = "mini";
+
+    /// <summary>Whether index-updater refuses to start where that package is missing or broken, in place of going on by hashing. Default false.</summary>
+    public bool Required { get; init; }
 }

@@ -41,5 +41,20 @@ public sealed record ModelFolder(string Path)
     public IReadOnlyList<string> Packages() => !Directory.Exists(Path) ? [] : [.. Directory.EnumerateDirectories(Path)
         .Where(folder => File.Exists(System.IO.Path.Combine(folder, ModelManifest.FileName))).Order(StringComparer.Ordinal)];
 
+    /// <summary>The folder of the package of that version; null where none is. A broken package beside it is passed over.</summary>
+    public string? FindVersion(string version) => Packages().FirstOrDefault(folder => IsVersion(folder, version));
+
+    private static bool IsVersion(string folder, string version)
+    {
+        try
+        {
+            return ModelPackage.ReadManifest(folder).Version == version;
+        }
+        catch (ModelRejectedException)
+        {
+            return false;
+        }
+    }
+
     private static bool HoldsPackage(string models) => new ModelFolder(models).Packages().Count > 0;
 }

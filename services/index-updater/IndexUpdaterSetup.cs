@@ -16,7 +16,6 @@ internal static class IndexUpdaterSetup
         services.AddOptions<IndexUpdaterOptions>().Bind(builder.Configuration.GetSection("IndexUpdater")).ValidateDataAnnotations().ValidateOnStart();
         services.AddSingleton<IndexUpdaterMetrics>();
 
-        services.AddOptions<DefaultModelOptions>().Bind(builder.Configuration.GetSection("Models"));
         builder.AddInference();
         services.AddSingleton<IItemModels, PackageModels>();
         services.AddSingleton<IShardState, SidecarShardState>();

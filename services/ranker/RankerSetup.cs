@@ -42,7 +42,6 @@ internal static class RankerSetup
     private static void AddTransformer(this IServiceCollection services, IConfigurationSection section)
     {
         services.AddOptions<TransformerOptions>().Bind(section).ValidateDataAnnotations().ValidateOnStart();
-        services.AddOptions<DefaultModelOptions>().BindConfiguration("Models");
         services.AddSingleton<IModelStore, PackageStore>();
         services.AddSingleton(provider => new ModelSet(Options(provider).ModelsMax, Metrics(provider)));
         services.AddSingleton<ModelKeeper>();

@@ -82,7 +82,7 @@ public sealed class PackageModelsTests : IDisposable
     }
 
     private PackageModels New(string configured, bool required = false) => new(
-        new ModelFolder(_root.Path), _runtime, Options.Create(new DefaultModelOptions { Default = configured, Required = required }), NullLogger<PackageModels>.Instance);
+        new ModelFolder(_root.Path), _runtime, Options.Create(new ModelsOptions { Default = configured, Required = required }), NullLogger<PackageModels>.Instance);
 
     private static Item Item(int i) => new()
     {

@@ -3,16 +3,6 @@ using Microsoft.Extensions.Options;
 
 namespace Mesh.IndexUpdater.Encoders;
 
-/// <summary>Which model a shard begins with. Bound from the <c>Models</c> section, as the folder of all packages is.</summary>
-public sealed class DefaultModelOptions
-{
-    /// <summary>Folder of a package under Models:Root. Empty = none: items are encoded by hashing. Default "mini".</summary>
-    public string Default { get; init; } = "mini";
-
-    /// <summary>Whether the service refuses to start where that package is missing or broken, in place of going on by hashing. Default false.</summary>
-    public bool Required { get; init; }
-}
-
 /// <summary>
 /// Encoders of the packages under Models:Root, each opened once, and hashing where no model is configured. An encoder that falls out of
 /// the few that are kept is not closed, as a shard may still use it: the collector does that.
@@ -28,7 +18,7 @@ internal sealed class PackageModels : IItemModels
     private readonly List<PackageEncoder> _kept = []; // under the gate; the one used last is the last
 
     /// <exception cref="ModelRejectedException">The default package cannot be used, and is required.</exception>
-    public PackageModels(ModelFolder folder, InferenceRuntime inference, IOptions<DefaultModelOptions> options, ILogger<PackageModels> logger)
+    public PackageModels(ModelFolder folder, InferenceRuntime inference, IOptions<ModelsOptions> options, ILogger<PackageModels> logger)
     {
         (_folder, _inference) = (folder, inference);
         Default = _hashing;
@@ -56,27 +46,13 @@ internal sealed class PackageModels : IItemModels
         lock (_gate)
         {
             if (_kept.Find(encoder => encoder.ModelVersion == version) is { } kept) return Keep(kept);
-            string folder = path.Length > 0 ? _folder.Resolve(path) : Find(version);
+            string folder = path.Length > 0
+                ? _folder.Resolve(path)
+                : _folder.FindVersion(version) ?? throw new ModelRejectedException($"No package under {_folder.Path} is {version}.");
             PackageEncoder encoder = Load(folder);
             return encoder.ModelVersion == version
                 ? Keep(encoder)
                 : throw new ModelRejectedException($"The package in {folder} is {encoder.ModelVersion}; {version} was asked for.");
-        }
-    }
-
-    private string Find(string version) =>
-        _folder.Packages().FirstOrDefault(folder => IsVersion(folder, version))
-        ?? throw new ModelRejectedException($"No package under {_folder.Path} is {version}.");
-
-    private static bool IsVersion(string folder, string version)
-    {
-        try
-        {
-            return ModelPackage.ReadManifest(folder).Version == version;
-        }
-        catch (ModelRejectedException)
-        {
-            return false; // a broken neighbour of the one that is looked for
         }
     }
 
