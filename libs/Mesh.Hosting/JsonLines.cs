@@ -10,7 +10,9 @@ namespace Mesh.Hosting;
 /// the client has taken what was written, so that a slow reader slows the source. What fails before the first line is an
 /// ordinary error; what fails later breaks the connection off, so that no reader takes a part for the whole.
 /// </summary>
-public sealed class JsonLinesResult(IAsyncEnumerable<IMessage> messages) : IResult
+/// <param name="messages">What to stream.</param>
+/// <param name="flushBytes">Lines gather up to so many bytes before they are sent: for many small messages. 0 = each line by itself.</param>
+public sealed class JsonLinesResult(IAsyncEnumerable<IMessage> messages, int flushBytes = 0) : IResult
 {
     public const string ContentType = "application/x-ndjson";
 
@@ -23,7 +25,9 @@ public sealed class JsonLinesResult(IAsyncEnumerable<IMessage> messages) : IResu
         {
             Encoding.UTF8.GetBytes(ProtobufJson.Format(message), response.BodyWriter);
             response.BodyWriter.Write("\n"u8);
-            await response.BodyWriter.FlushAsync(httpContext.RequestAborted);
+            if (response.BodyWriter.UnflushedBytes > flushBytes) await response.BodyWriter.FlushAsync(httpContext.RequestAborted);
         }
+
+        await response.BodyWriter.FlushAsync(httpContext.RequestAborted);
     }
 }

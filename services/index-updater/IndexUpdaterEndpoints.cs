@@ -1,6 +1,4 @@
-using System.Buffers;
-using System.IO.Pipelines;
-using System.Text;
+using Google.Protobuf;
 using Mesh.Contracts;
 using Mesh.Contracts.Storage;
 using Mesh.Hosting;
@@ -93,35 +91,30 @@ internal static class IndexUpdaterEndpoints
             : TypedResults.Problem($"The index has no item '{itemId}': it was never published, or was deleted.", statusCode: StatusCodes.Status404NotFound);
     }
 
-    // One line of protobuf JSON for each live item, written as they are read: a slow reader slows the reading. What fails in the
-    // middle ends the connection without the end of the body, which the reader sees.
-    private static async Task<Results<EmptyHttpResult, ValidationProblem, ProblemHttpResult>> CatalogueAsync(
+    // One line of protobuf JSON for each live item. A snapshot or a log that cannot be read shows at the first of them.
+    private static async Task<Results<JsonLinesResult, ValidationProblem, ProblemHttpResult>> CatalogueAsync(
         HttpContext context, string? shard, CatalogueReader catalogue, ShardRouter router)
     {
         var query = new QueryChecks();
         uint shardNumber = (uint)query.Number("shard", shard, 0, router.Shards - 1, 0);
         if (query.Faults.Count > 0) return TypedResults.ValidationProblem(query.Faults);
 
-        CancellationToken cancellation = context.RequestAborted;
-        context.Response.ContentType = "application/x-ndjson";
-        PipeWriter body = context.Response.BodyWriter;
+        IAsyncEnumerator<Item> items = catalogue.ReadAsync(shardNumber, context.RequestAborted).GetAsyncEnumerator(context.RequestAborted);
+        context.Response.RegisterForDisposeAsync(items);
         try
         {
-            await foreach (Item item in catalogue.ReadAsync(shardNumber, cancellation))
-            {
-                Encoding.UTF8.GetBytes(ProtobufJson.Format(item), body);
-                Encoding.UTF8.GetBytes("\n", body);
-                if (body.UnflushedBytes >= CatalogueFlushBytes) await body.FlushAsync(cancellation);
-            }
+            bool any = await items.MoveNextAsync();
+            return new JsonLinesResult(RestOf(items, any), CatalogueFlushBytes);
         }
-        catch (Exception exception) when (exception is InvalidDataException or SnapshotFormatException && !context.Response.HasStarted)
+        catch (Exception exception) when (exception is InvalidDataException or SnapshotFormatException)
         {
-            context.Response.Clear();
             return TypedResults.Problem(exception.Message, statusCode: StatusCodes.Status503ServiceUnavailable);
         }
+    }
 
-        await body.FlushAsync(cancellation);
-        return TypedResults.Empty;
+    private static async IAsyncEnumerable<IMessage> RestOf(IAsyncEnumerator<Item> items, bool any)
+    {
+        for (; any; any = await items.MoveNextAsync()) yield return items.Current;
     }
 
     private static async Task<Results<ProtobufResult, ValidationProblem>> StatusAsync(
