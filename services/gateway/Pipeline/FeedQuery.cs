@@ -92,4 +92,5 @@ internal sealed class FeedQuery
 
 /// <summary>A user's sequence, encoded and held by the ranker.</summary>
 /// <param name="ModelVersion">Model that encoded it.</param>
-internal sealed record PreparedContext(string ContextId, string ModelVersion);
+/// <param name="SequenceBytes">What sending it with its history takes, and naming it saves.</param>
+internal sealed record PreparedContext(string ContextId, string ModelVersion, int SequenceBytes);

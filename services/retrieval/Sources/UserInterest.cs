@@ -21,28 +21,34 @@ internal sealed class UserInterest
 {
     private const float NormMin = 1e-6f; // below it a mean points nowhere
 
-    private UserInterest(List<RowState> history, QueryVectors means, List<(Prefix, double)> prefixes)
+    private readonly Func<QueryVectors> _makeMeans;
+    private QueryVectors? _means;
+
+    private UserInterest(List<RowState> history, Func<QueryVectors> makeMeans, List<(Prefix, double)> prefixes)
     {
         History = history;
-        Means = means;
+        _makeMeans = makeMeans;
         Prefixes = prefixes;
     }
 
     /// <summary>Each distinct item of the sequence that the index knows, newest event first.</summary>
     public IReadOnlyList<RowState> History { get; }
 
-    /// <summary>Query vectors where no user tower makes better ones. Empty where nothing positive is known of the user.</summary>
-    public QueryVectors Means { get; }
+    /// <summary>
+    /// Query vectors where no user tower makes better ones, made when first asked for: with a tower nobody asks. Empty where nothing
+    /// positive is known of the user.
+    /// </summary>
+    public QueryVectors Means => _means ??= _makeMeans();
 
     /// <summary>Longest prefixes of the items acted on, heaviest first, all of positive weight.</summary>
     public IReadOnlyList<(Prefix Prefix, double Weight)> Prefixes { get; }
 
     public static UserInterest From(LiveIndex index, Sequence? sequence, InterestShape shape)
     {
-        if (sequence is null || sequence.ItemIds.Count == 0) return new UserInterest([], QueryVectors.None, []);
+        if (sequence is null || sequence.ItemIds.Count == 0) return new UserInterest([], static () => QueryVectors.None, []);
 
         (List<RowState> history, List<(RowState State, double Weight)> weighed) = Weigh(index, sequence, shape);
-        return new UserInterest(history, MakeMeans(index, weighed, shape), FavourPrefixes(weighed, shape));
+        return new UserInterest(history, () => MakeMeans(index, weighed, shape), FavourPrefixes(weighed, shape));
     }
 
     private static (List<RowState>, List<(RowState, double)>) Weigh(LiveIndex index, Sequence sequence, InterestShape shape)

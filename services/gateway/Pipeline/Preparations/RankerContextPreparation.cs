@@ -39,8 +39,8 @@ internal sealed class RankerContextPreparation(IMeshServices services, StagePara
         PrepareResponse prepared = await services.PrepareAsync(request, call.Left, call.Cancellation);
 
         // No name: no model of the ranker can encode it, and the scorer finds out by itself.
-        return prepared.ContextId.Length == 0
-            ? _ => { }
-            : hydrated => hydrated.Prepared = new PreparedContext(prepared.ContextId, prepared.ModelVersion);
+        if (prepared.ContextId.Length == 0) return _ => { };
+        int bytes = new ScoreRequest { Sequence = request.Sequence, History = { request.History } }.CalculateSize();
+        return hydrated => hydrated.Prepared = new PreparedContext(prepared.ContextId, prepared.ModelVersion, bytes);
     }
 }

@@ -38,7 +38,7 @@ internal sealed class RankerScorer(IMeshServices services, GatewayMetrics metric
         Check(candidates, response);
         bool usedPrepared = isPrepared && !isMissing;
         string outcome = usedPrepared ? "used" : isMissing ? "missing" : query.Prepared is null ? "none" : "stale";
-        metrics.ContextScored(outcome, usedPrepared ? BytesOfSequence(query) : 0);
+        metrics.ContextScored(outcome, usedPrepared ? query.Prepared!.SequenceBytes : 0);
         return () =>
         {
             query.ModelVersion = response.ModelVersion;
@@ -66,14 +66,6 @@ internal sealed class RankerScorer(IMeshServices services, GatewayMetrics metric
         HistoryItem copy = item.Clone();
         copy.Codes.Clear();
         return copy;
-    }
-
-    /// <summary>What sending the sequence with its history takes.</summary>
-    internal static int BytesOfSequence(FeedQuery query)
-    {
-        var alone = new ScoreRequest();
-        AddSequence(alone, query);
-        return alone.CalculateSize();
     }
 
     // The ranker sees the network as this user's, and no text: it is large, and no feature.
