@@ -15,8 +15,8 @@ internal static partial class Log
     [LoggerMessage(EventId = 4004, Level = LogLevel.Information, Message = "Model {ModelVersion} of {Path} is live")]
     public static partial void ModelLive(ILogger logger, string modelVersion, string path);
 
-    [LoggerMessage(EventId = 4005, Level = LogLevel.Error, Message = "Model {ModelVersion} of {Path} refused, {LiveVersion} stays live")]
-    public static partial void ModelRefused(ILogger logger, string modelVersion, string path, string liveVersion, Exception reason);
+    [LoggerMessage(EventId = 4005, Level = LogLevel.Error, Message = "Model {ModelVersion} of {Path} refused, {LiveVersion} stays live: {Reason}")]
+    public static partial void ModelRefused(ILogger logger, string modelVersion, string path, string liveVersion, string reason);
 
     [LoggerMessage(EventId = 4006, Level = LogLevel.Error,
         Message = "Change {EventId} to model {ModelVersion} dropped: it names no version, or '{Path}' is no folder of the root")]

@@ -51,8 +51,8 @@ public sealed class InputTests
     [InlineData("attributes", """{"itemId":"i","authorId":"a","attributes":{"a":{}}}""", "attributes is an object; a string")]
     [InlineData("attributes", """{"itemId":"i","authorId":"a","attributes":{"a":"1","a":"2"}}""", "twice")]
     [InlineData("attributes", """{"itemId":"i","authorId":"a","attributes":{"a":"\u0001"}}""", "value '\\u0001'")]
-    [InlineData("$", "[1]", "The row is an array; an object")]
-    [InlineData("$", "null", "The row is null")]
+    [InlineData("$", "[1]", "This is an array; an object")]
+    [InlineData("$", "null", "This is null")]
     public void An_item_row_at_fault_names_the_field_the_value_and_the_rule(string field, string json, string fragment)
     {
         Assert.Contains(

@@ -21,7 +21,7 @@ internal sealed class JsonRow
         var row = new JsonRow(new Faults());
         if (element.ValueKind != JsonValueKind.Object)
         {
-            row.Faults.Add("$", $"The row is {Kind(element)}; an object was expected.");
+            row.Faults.Add("$", $"This is {Kind(element)}; an object was expected.");
             return row;
         }
 

@@ -120,7 +120,7 @@ internal sealed class ModelKeeper(
         catch (ModelRefusedException refused)
         {
             metrics.ModelChanged("refused");
-            Log.ModelRefused(logger, version ?? "", path, models.Live, refused);
+            Log.ModelRefused(logger, version ?? "", path, models.Live, refused.Message); // it says all; the message comes again while the package may come
             return refused.MayCome ? Delivery.Retry : Delivery.Drop;
         }
         finally
