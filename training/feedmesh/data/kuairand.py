@@ -47,7 +47,6 @@ class Videos:
     kind: dict[int, str]
     uploaded_ms: dict[int, int]
     duration_ms: dict[int, float]
-    music: dict[int, str]
 
 
 def records(path: Path, delimiter: str = ",") -> list[dict[str, str]]:
@@ -77,7 +76,7 @@ def load(folder: Path) -> tuple[Exposures, Videos, Earlier]:
                           np.stack(labels, axis=1)[order].astype(np.float32), play[order], duration[order],
                           [*ACTIONS.values(), "video_complete"], duplicates)
 
-    videos = Videos({}, {}, {}, {}, {}, {})
+    videos = Videos({}, {}, {}, {}, {})
     for row in records(folder / "video_features_basic_pure.csv.xz"):
         video = int(row["video_id"])
         videos.author[video] = int(row["author_id"])
@@ -85,7 +84,6 @@ def load(folder: Path) -> tuple[Exposures, Videos, Earlier]:
         videos.kind[video] = row["upload_type"]
         videos.uploaded_ms[video] = int(np.datetime64(row["upload_dt"], "ms").astype(np.int64)) if row["upload_dt"] else 0
         videos.duration_ms[video] = float(row["video_duration"] or 0)
-        videos.music[video] = row["music_id"]
 
     ids = lambda text: [int(x) for x in text.split()]
     history = {int(row["user_id"]): (int(row["last_time_ms"]), ids(row["watch_seq_last50"]), set(ids(row["like_seq_last50"])),
@@ -121,10 +119,12 @@ def requests_of(e: Exposures) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(pages), np.concatenate([[0], np.cumsum([len(page) for page in pages])]).astype(np.int64)
 
 
-def catalogue(e: Exposures, videos: Videos, earlier: Earlier, features: FeatureConfig) -> rows.Catalogue:
+def catalogue(e: Exposures, videos: Videos, earlier: Earlier, features: FeatureConfig, acted_only: bool = False) -> rows.Catalogue:
     """The log as the requests that the mesh trains on: histories and counters as of each request, and its exposures with labels.
 
-    Of a user's videos before the log only likes and long views are known, and no time but the newest one's; they open the history.
+    A history holds what was shown and passed over too, as tokens without an action: only so can a user's rate be told from how much
+    the user was shown. With acted_only it does not, as the histories that the mesh serves from. It opens with the videos watched
+    before the log, of which only likes and long views are known, and no time but the newest one's.
     """
     action = {name: i for i, name in enumerate(names())}
     bits = np.zeros(len(e.user), dtype=np.int64)
@@ -146,9 +146,10 @@ def catalogue(e: Exposures, videos: Videos, earlier: Earlier, features: FeatureC
     value = np.log1p(e.play_ms / 1000) / 5
     for request, (now, user) in enumerate(zip(request_time, request_user)):
         mine = by_user[edges[user]:edges[user + 1]]
-        mine = mine[(e.time_ms[mine] < now) & (bits[mine] > 0)][-L:]
+        mine = mine[(e.time_ms[mine] < now) & ((bits[mine] > 0) | (not acted_only))][-L:]
         when, old, liked, long_viewed = earlier.get(int(user), (0, [], set(), set()))
-        old = [v for v in old if v in liked or v in long_viewed]
+        if acted_only:
+            old = [v for v in old if v in liked or v in long_viewed]
         old = old[max(0, len(old) + len(mine) - L):]
         old_bits = [(v in liked) << action["like"] | (v in long_viewed) << action["dwell"] for v in old]
         times = np.concatenate([np.full(len(old), when), e.time_ms[mine]]).astype(np.int64)
@@ -167,12 +168,13 @@ def catalogue(e: Exposures, videos: Videos, earlier: Earlier, features: FeatureC
     ask_time = np.repeat(request_time, np.diff(first))
     counts = as_of(item, e.time_ms, done * weight(e.time_ms)[:, None], item[order], ask_time) / weight(ask_time)[:, None]
 
-    texts = [{"authorId": str(videos.author[v]), "tags": videos.tags[v], "durationMs": int(videos.duration_ms[v]),
-              "text": f"{videos.kind[v]} music{videos.music[v]}"} for v in items]
+    # Nearly every video has an author (and a music) of its own: a word that says nothing of a new one, and would draw its codes at random.
+    texts = [{"tags": videos.tags[v], "durationMs": int(videos.duration_ms[v]),
+              "text": f"{videos.kind[v]} seconds{int(videos.duration_ms[v] / 1000).bit_length()}"} for v in items]
     authors = {a: i for i, a in enumerate(sorted(set(videos.author.values())))}
     return rows.Catalogue(
         name="kuairand", item_tokens=np.array([f.item_tokens(text, features) for text in texts], dtype=np.int32),
-        item_authors=np.array([f.author_buckets(text["authorId"], features) for text in texts], dtype=np.int32),
+        item_authors=np.array([f.author_buckets(str(videos.author[v]), features) for v in items], dtype=np.int32),
         item_author_ids=np.array([authors[videos.author[v]] for v in items], dtype=np.int32),
         item_created_ms=np.array([videos.uploaded_ms[v] for v in items]), item_duration_ms=np.array([int(videos.duration_ms[v]) for v in items]),
         row_time_ms=request_time, row_user=request_user.astype(np.int32), row_surface=surfaces[e.surface[order[first[:-1]]]].astype(np.int8),

@@ -17,6 +17,7 @@ def main() -> None:
         command.add_argument("--cold", action="store_true", help="the table of new items instead")
     kuairand = commands.add_parser("kuairand", help="the ranker on KuaiRand-Pure against smoothed rates, by time")
     kuairand.add_argument("--data", type=Path, required=True, help="the folder of the data set")
+    kuairand.add_argument("--seeds", type=int, default=3)
     gact = commands.add_parser("gact", help="GACT against plain attention: quality, step time, memory")
     gact.add_argument("--lengths", default="800,2000")
     gact.add_argument("--folds", default="1,2,4,6")
@@ -37,7 +38,7 @@ def main() -> None:
         run(options.data, out, options.json, options.models.split(","), options.seed, options.epochs, options.cold, options.as_is)
     elif options.command == "kuairand":
         from .kuairand_task import run_kuairand
-        run_kuairand(options.data, out, options.json, options.seed)
+        run_kuairand(options.data, out, options.json, options.seed, options.seeds)
     else:
         from .gact_task import run_gact
         run_gact(options, out)

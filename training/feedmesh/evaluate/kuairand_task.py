@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from ..actions import names
 from ..batches import Joined, encode_items, to_tensors
 from ..config import ACTION_COUNT, Config, ContentConfig, EncoderConfig, FeatureConfig, RankerConfig, SemanticIdConfig
 from ..data import kuairand
-from ..loop import Training
+from ..loop import Training, device
 from ..nn.ranker import Ranker
 from ..ranker import calibrate, masked_bce, predict
 from ..run import Run
@@ -27,7 +29,8 @@ HEADS = ["click", "dwell", "video_complete", "like", "profile_click", "reply", "
 
 CONFIG = Config(
     name="kuairand", features=FeatureConfig(history_max=64, counter_half_life_hours=336.0),
-    content=ContentConfig(steps=600, window_hours=336.0), semantic_ids=SemanticIdConfig(levels=3, codes_per_level=128),
+    # No author among the words, so none to drop; few codes, as there are few tags. Chosen on the last tenth of the training requests.
+    content=ContentConfig(steps=600, window_hours=336.0, author_dropout=0.0), semantic_ids=SemanticIdConfig(levels=3, codes_per_level=32),
     ranker=RankerConfig(encoder=EncoderConfig(token=32, fold=2, width=64, layers=2, heads=4, globals=4), steps=700, batch=128,
                         learning_rate=2e-3, author_dropout=0.2, author_shuffle=0.0))
 
@@ -48,37 +51,36 @@ def before_split(log: rows.Catalogue) -> int:
     return int(np.searchsorted(log.row_time_ms, kuairand.SPLIT_MS))
 
 
-def train_ranker(name: str, run: Run, codes: np.ndarray, item_ids: bool) -> Ranker:
-    """The mesh's ranker on requests before the split, calibrated on the last tenth of them.
+def item_number_ranker(config: Config) -> Ranker:
+    """A ranker for codes that spell the item's number: the bigram table holds an embedding per item, and the tables that items would
+    share stay zero. All else is as with semantic IDs."""
+    ranker = Ranker(config)
+    with torch.no_grad():
+        ranker.head.bias.copy_(torch.logit(torch.tensor(config.features.prior_rates)))
+    for table in (ranker.history.semantic.first, *ranker.history.semantic.deeper):
+        nn.init.zeros_(table.weight)
+        table.weight.requires_grad_(False)
+    return ranker
 
-    With item_ids the codes spell the item's number: the bigram table holds an embedding per item, and the tables that items
-    would share stay zero. All else is equal.
-    """
+
+def train_ranker(name: str, ranker: Ranker, run: Run, codes: np.ndarray) -> None:
+    """Trains on requests before the split, and calibrates on the last tenth of them."""
     config = run.config
-    models = run.models(content=True, quantizer=True)
-    ranker = models.ranker
-    ranker.start_from(models.item.quantizer.codebooks, config.features.prior_rates)
-    if item_ids:
-        nn.init.normal_(ranker.history.semantic.bigram.weight[1:], std=0.1)
-        for table in (ranker.history.semantic.first, *ranker.history.semantic.deeper):
-            nn.init.zeros_(table.weight)
-            table.weight.requires_grad_(False)
     data, held_out = (Joined(part[0], codes, config) for part in (run.training, run.validation))
 
     def loss_of(generator: np.random.Generator) -> torch.Tensor:
         requests = generator.integers(0, data.catalogue.rows, config.ranker.batch)
         inputs, labels, real = data.candidates(requests)
         arrays = to_tensors(data.history(requests) | inputs)
-        return masked_bce(ranker(arrays, arrays), torch.from_numpy(labels), torch.from_numpy(real))
+        return masked_bce(ranker(arrays, arrays), *(torch.from_numpy(array).to(device()) for array in (labels, real)))
 
     Training(name, ranker, config, run.out, config.ranker.steps, config.ranker.learning_rate).run(loss_of)
     calibrate(ranker, *predict(ranker, [held_out], batch=256))
-    return ranker
 
 
 def probabilities(ranker: Ranker, data: Joined) -> np.ndarray:
     with torch.no_grad():
-        return ranker.probabilities(predict(ranker, [data], batch=256)[0]).numpy()
+        return ranker.probabilities(predict(ranker, [data], batch=256)[0]).cpu().numpy()
 
 
 def item_number_codes(items: int, ids: SemanticIdConfig) -> np.ndarray:
@@ -132,8 +134,8 @@ def tabular(log: rows.Catalogue) -> dict[str, np.ndarray]:
     seconds = np.log1p(np.maximum(0, log.item_duration_ms[log.item]) / 1000)
     age = np.log1p(np.maximum(0, np.repeat(log.row_time_ms, np.diff(log.first)) - log.item_created_ms[log.item]) / 3_600_000)
     shared = np.stack([np.ones(len(log.item)), seconds, seconds ** 2, age, np.log1p(item_shown), np.log1p(author_shown), np.log1p(user_shown)], axis=1)
-    shared[:, 1:] = (shared[:, 1:] - shared[:, 1:].mean(axis=0)) / shared[:, 1:].std(axis=0)
     cut = log.first[before_split(log)]
+    shared[:, 1:] = (shared[:, 1:] - shared[:cut, 1:].mean(axis=0)) / shared[:cut, 1:].std(axis=0)
     combined, without_user = np.empty_like(item_rate), np.empty_like(item_rate)
     labels = rows.bits_to_rows(log.labels)
     for action in range(ACTION_COUNT):
@@ -144,40 +146,76 @@ def tabular(log: rows.Catalogue) -> dict[str, np.ndarray]:
     return {"item and author rates": item_rate, "logistic: item, author, surface, length, age": without_user, "the same + the user's own rates": combined}
 
 
-def run_kuairand(data: Path, out: Path, json_file: Path | None, seed: int) -> None:
-    folder = data if (data / "log_standard_0425_0508_pure.csv.xz").exists() else data / "kuairand-pure"
-    config = dataclasses.replace(CONFIG, seed=seed)
-    exposures, videos, earlier = kuairand.load(folder)
-    log = kuairand.catalogue(exposures, videos, earlier, config.features)
+@dataclass(frozen=True)
+class Arm:
+    """A row of the table: a ranker, by what its items and its histories are."""
+    title: str
+    name: str
+    item_ids: bool = False
+    acted_only: bool = False
+
+
+ARMS = (Arm("mesh ranker, semantic IDs", "ranker-semantic"), Arm("mesh ranker, item IDs", "ranker-ids", item_ids=True),
+        Arm("mesh ranker, semantic IDs, no impressions", "ranker-acted", acted_only=True))
+
+
+def ranker_answers(config: Config, logs: dict[bool, rows.Catalogue], out: Path) -> dict[str, np.ndarray]:
+    """Probabilities [test exposures, 14] of each arm, trained with this configuration's seed."""
+    log = logs[False]
     cut = before_split(log)
-    run = LogRun(config, log.slice_rows(0, cut), out / f"seed{seed}")
+    run = LogRun(config, log.slice_rows(0, cut), out)
     for step in (content, semantic_ids):
         if not (run.out / f"{step.__name__.split('.')[-1]}.pt").exists():
             step.train(run)
     codes, _ = encode_items(run.models(content=True, quantizer=True).item, log)
-    test = log.slice_rows(cut, log.rows)
-    labels = rows.bits_to_rows(test.labels)
-    shown = np.bincount(log.item[:log.first[cut]], minlength=len(log.item_created_ms))
-    cold = shown[test.item] <= COLD_EVENTS
-    first_seen = shown[test.item] == 0
+    ids = dataclasses.replace(config.semantic_ids, codes_per_level=math.ceil(math.sqrt(len(codes))))
+    answers = {}
+    for arm in ARMS:
+        train, test = logs[arm.acted_only].slice_rows(0, cut), logs[arm.acted_only].slice_rows(cut, log.rows)
+        arm_run = LogRun(dataclasses.replace(config, semantic_ids=ids) if arm.item_ids else config, train, run.out)
+        if arm.item_ids:
+            chosen, ranker = item_number_codes(len(codes), ids), item_number_ranker(arm_run.config)
+        else:
+            models = run.models(content=True, quantizer=True)
+            chosen, ranker = codes, models.ranker
+            ranker.start_from(models.item.quantizer.codebooks, arm_run.config.features.prior_rates)
+        train_ranker(arm.name, ranker, arm_run, chosen)
+        answers[arm.title] = probabilities(ranker, Joined(test, chosen, arm_run.config))
+    return answers
 
-    answers = {name: values[log.first[cut]:] for name, values in tabular(log).items()}
-    for title, name, chosen, item_ids in (("mesh ranker, semantic IDs", "ranker-semantic", codes, False),
-                                          ("mesh ranker, item IDs", "ranker-ids", item_number_codes(len(codes), config.semantic_ids), True)):
-        ranker = train_ranker(name, run, chosen, item_ids)
-        answers[title] = probabilities(ranker, Joined(test, chosen, run.config))
+
+def run_kuairand(data: Path, out: Path, json_file: Path | None, seed: int, seeds: int) -> None:
+    if not 1 <= seeds <= 100:
+        raise SystemExit(f"--seeds is {seeds}; it must be 1..100.")
+    folder = data if (data / "log_standard_0425_0508_pure.csv.xz").exists() else data / "kuairand-pure"
+    exposures, videos, earlier = kuairand.load(folder)
+    logs = {acted_only: kuairand.catalogue(exposures, videos, earlier, CONFIG.features, acted_only) for acted_only in (False, True)}
+    log = logs[False]
+    cut = before_split(log)
+    labels = rows.bits_to_rows(log.slice_rows(cut, log.rows).labels)
+    items = log.item[log.first[cut]:]
+    shown = np.bincount(log.item[:log.first[cut]], minlength=len(log.item_created_ms))
+    cold, first_seen = shown[items] <= COLD_EVENTS, shown[items] == 0
+
+    answers = {name: [values[log.first[cut]:]] for name, values in tabular(log).items()}
+    for number in range(seed, seed + seeds):
+        for title, values in ranker_answers(dataclasses.replace(CONFIG, seed=number), logs, out / f"seed{number}").items():
+            answers.setdefault(title, []).append(values)
 
     place = {name: i for i, name in enumerate(names())}
     table = []
     for part, where in (("all", np.ones(len(cold), bool)), (f"<= {COLD_EVENTS} before", cold), ("first seen after", first_seen)):
-        for title, predicted in answers.items():
-            scores = {head: auc(labels[where, place[head]], predicted[where, place[head]]) for head in (HEADS if part == "all" else HEADS[:3])}
-            rare = [scores[head] for head in HEADS if head in scores]
-            table.append({"items": part, "model": title, **scores, "mean": float(np.nanmean(rare)),
-                          "ECE of click": calibration_error(labels[where, place["click"]], predicted[where, place["click"]])})
+        heads = HEADS if part == "all" else HEADS[:3]
+        for title, runs in answers.items():
+            scores = np.array([[auc(labels[where, place[head]], run[where, place[head]]) for head in heads] for run in runs])
+            spread = scores.mean(axis=1).std(ddof=1) if len(runs) > 1 else float("nan")
+            table.append({"items": part, "model": title, **dict(zip(heads, scores.mean(axis=0).tolist())), "mean": float(scores.mean()), "std of mean": float(spread),
+                          "ECE of click": float(np.mean([calibration_error(labels[where, place["click"]], run[where, place["click"]]) for run in runs]))})
     publish("kuairand", "KuaiRand-Pure by time, AUC per action", [
         f"{len(log.item)} exposures ({exposures.duplicates} exact duplicates dropped), {log.rows} requests (one user on one surface, at most 10 minutes apart); trained until "
         f"30 April 2022, tested on {len(cold)} exposures from 1 May (Beijing time), {int(cold.sum())} of them of items shown at most {COLD_EVENTS} times before and {int(first_seen.sum())} never.",
         "Counters, rates and histories of all models are as of each request, weights as of the split. The whole-period statistics file is not read.",
+        "Histories hold what was shown and passed over, as the user's rates do; in the last row, only what was acted on.",
         "dwell = long view, video_complete = played to the end, reply = comment, share = forward, not_interested = hate. On cold items only the actions with enough positives are shown.",
-        f"Positives in the test: {', '.join(f'{head} {int(labels[:, place[head]].sum())}' for head in HEADS)}. Seed {seed}."], table, out, json_file)
+        f"Positives in the test: {', '.join(f'{head} {int(labels[:, place[head]].sum())}' for head in HEADS)}. Rankers: {seeds} seeds from {seed}, means, and the standard deviation of the mean column over seeds."],
+        table, out, json_file)

@@ -119,13 +119,18 @@ def model_scores(model: SequenceModel):
 
 
 def train(name: str, model_config: ModelConfig, config: TrainingConfig, sequences: Sequences, folder: Path,
-          tokens: torch.Tensor | None = None, judged: Sequences | None = None) -> SequenceModel:
+          tokens: torch.Tensor | None = None, judged: Sequences | None = None, known: np.ndarray | None = None) -> SequenceModel:
     """Trains, or goes on where a checkpoint stopped, and returns the weights that were best on validation (NDCG@10).
 
-    `judged` holds the histories that validation shows, where they differ from what the model may learn from.
+    `judged` holds the histories that validation shows, where they differ from what the model may learn from. `known` [items + 1] says
+    which items are in the catalogue at training time (all): the others are never ranked while training, not even as negatives.
     """
     folder.mkdir(parents=True, exist_ok=True)
     settings = json.loads(json.dumps({"model": model_config.describe(), "training": asdict(config)}))
+    places = None
+    if known is not None:
+        settings["known"] = int(known.sum())
+        places = torch.from_numpy(np.where(known, np.cumsum(known) - 1, -1)).to(device())
     checkpoint, best_file = folder / f"{name}.checkpoint.pt", folder / f"{name}.best.pt"
     torch.manual_seed(config.seed)
     random = np.random.default_rng(config.seed)
@@ -153,7 +158,7 @@ def train(name: str, model_config: ModelConfig, config: TrainingConfig, sequence
         started, losses = time.monotonic(), []
         for items, actions, targets in training_batches(sequences, model_config.length, config.batch_tokens, random):
             with torch.autocast(device().type, torch.bfloat16):
-                loss = model.loss(*(t.to(device()) for t in (items, actions, targets)))
+                loss = model.loss(*(t.to(device()) for t in (items, actions, targets)), places)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -83,12 +83,20 @@ class SequenceModel(nn.Module):
             x = block(x)
         return self.norm(x)
 
-    def loss(self, items: torch.Tensor, actions: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Cross entropy of every known next item (targets, 0 = none) over the full catalogue."""
+    def loss(self, items: torch.Tensor, actions: torch.Tensor, targets: torch.Tensor, places: torch.Tensor | None = None) -> torch.Tensor:
+        """Cross entropy of every next item (targets, 0 = none) over the full catalogue.
+
+        `places` [items + 1] says where each item stands in the catalogue of training time, -1 for those that are not in it: they are
+        neither targets nor negatives.
+        """
         vectors = self.items()
         states = self.encode(vectors, items, actions)
+        if places is None:
+            known = targets > 0
+            return catalogue_cross_entropy(states[known], vectors, targets[known])
+        targets = places[targets]
         known = targets > 0
-        return catalogue_cross_entropy(states[known], vectors, targets[known])
+        return catalogue_cross_entropy(states[known], vectors[places >= 0], targets[known])
 
     def scores(self, items: torch.Tensor, actions: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Scores of all items after the last event of each row, [batch, items + 1]; the padding item scores -inf."""
