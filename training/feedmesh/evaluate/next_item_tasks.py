@@ -33,7 +33,7 @@ def entries(items: int, actions: int) -> dict[str, Entry]:
     return {
         "sasrec": Entry("SASRec, item IDs", sasrec, TrainingConfig(epochs=60, learning_rate=1e-3)),
         "mesh": Entry("gated, semantic IDs + item-ID residual", mesh, schedule),
-        "mesh-semantic": Entry("gated, semantic IDs only", replace(mesh, item_ids=False, item_id_dropout=0.0), replace(schedule, epochs=12)),
+        "mesh-semantic": Entry("gated, semantic IDs only", replace(mesh, item_ids=False, item_id_dropout=0.0), schedule),
     }
 
 
