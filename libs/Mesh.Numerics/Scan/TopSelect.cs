@@ -1,0 +1,120 @@
+using System.Numerics;
+using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
+
+namespace Mesh.Numerics;
+
+/// <summary>
+/// The k best of n (score, ordinal) pairs, best = higher score, then lower ordinal, without order among the kept. The k-th score is
+/// found by counting scores in bins of halved ranges, at most three passes; then one pass moves what is above it to the front.
+/// </summary>
+public static class TopSelect
+{
+    private const int Bins = 2_048;
+
+    /// <summary>Moves the k best to the front. n &lt;= k: all are kept.</summary>
+    /// <returns>The worst kept score: the k-th, or the lowest where there are fewer; <see cref="int.MinValue"/> where there is none.</returns>
+    /// <exception cref="ArgumentException">Lengths differ, or k is below 0.</exception>
+    public static int Keep(Span<int> scores, Span<int> ordinals, int k)
+    {
+        if (scores.Length != ordinals.Length) throw new ArgumentException($"Scores and ordinals must have the same length, not {scores.Length} and {ordinals.Length}.", nameof(ordinals));
+        ArgumentOutOfRangeException.ThrowIfNegative(k);
+        if (k == 0 || scores.Length == 0) return int.MinValue;
+        if (k >= scores.Length) return Range(scores).Lowest;
+
+        int cut = FindKth(scores, k);
+        int kept = KeepFrom(scores, ordinals, cut);
+        if (kept > k) DropTies(scores[..kept], ordinals[..kept], cut, k);
+        return cut;
+    }
+
+    /// <summary>A float as an int of the same order, for scores that are not integers; -0 is below 0. Refuse NaN before.</summary>
+    public static int ToOrdered(float score)
+    {
+        int bits = BitConverter.SingleToInt32Bits(score);
+        return bits ^ ((bits >> 31) & int.MaxValue);
+    }
+
+    /// <summary>The float again.</summary>
+    public static float FromOrdered(int ordered) => BitConverter.Int32BitsToSingle(ordered ^ ((ordered >> 31) & int.MaxValue));
+
+    // Reference: the scores and ordinals that Keep must leave in front, sorted.
+    internal static (int Score, int Ordinal)[] Scalar(ReadOnlySpan<int> scores, ReadOnlySpan<int> ordinals, int k)
+    {
+        var all = new (int Score, int Ordinal)[scores.Length];
+        for (int i = 0; i < all.Length; i++) all[i] = (scores[i], ordinals[i]);
+        return [.. all.OrderByDescending(pair => pair.Score).ThenBy(pair => pair.Ordinal).Take(k)];
+    }
+
+    // The k-th highest score, 1 <= k <= n. Each round spreads the range that holds it over 2,048 bins: 32 bits take three.
+    [SkipLocalsInit]
+    private static int FindKth(ReadOnlySpan<int> scores, int k)
+    {
+        Span<int> counts = stackalloc int[Bins];
+        (int lowest, int highest) = Range(scores);
+        while (lowest < highest)
+        {
+            uint width = (uint)highest - (uint)lowest;
+            int shift = Math.Max(0, 32 - BitOperations.LeadingZeroCount(width) - 11);
+            counts.Clear();
+            foreach (int score in scores)
+            {
+                // Below the range the difference wraps to beyond the width.
+                uint distance = (uint)score - (uint)lowest;
+                if (distance <= width) counts[(int)(distance >> shift)]++;
+            }
+
+            int bin = (int)(width >> shift);
+            while (counts[bin] < k) k -= counts[bin--];
+            lowest += bin << shift;
+            highest = (int)Math.Min((uint)highest - (uint)lowest, (1u << shift) - 1) + lowest;
+        }
+
+        return lowest;
+    }
+
+    private static (int Lowest, int Highest) Range(ReadOnlySpan<int> scores) =>
+        (TensorPrimitives.Min(scores), TensorPrimitives.Max(scores));
+
+    // Moves the pairs with scores of at least the cut to the front, over the others.
+    private static int KeepFrom(Span<int> scores, Span<int> ordinals, int cut)
+    {
+        int front = 0;
+        for (int i = 0; i < scores.Length; i++)
+        {
+            scores[front] = scores[i];
+            ordinals[front] = ordinals[i];
+            front += scores[i] >= cut ? 1 : 0;
+        }
+
+        return front;
+    }
+
+    // All scores are at least the cut, and those equal to it are too many: the lowest ordinals of them stay.
+    private static void DropTies(Span<int> scores, Span<int> ordinals, int cut, int k)
+    {
+        int above = 0;
+        for (int i = 0; i < scores.Length; i++)
+        {
+            if (scores[i] == cut) continue;
+            (scores[above], scores[i]) = (scores[i], scores[above]);
+            (ordinals[above], ordinals[i]) = (ordinals[i], ordinals[above]);
+            above++;
+        }
+
+        if (above == k) return;
+        // Inverted, the lowest ordinal is the highest. Ordinals may repeat; the copies are alike.
+        Span<int> ties = ordinals[above..];
+        TensorPrimitives.OnesComplement(ties, ties);
+        int needed = k - above;
+        int lowest = FindKth(ties, needed);
+        int front = 0;
+        for (int i = 0; i < ties.Length; i++)
+        {
+            if (ties[i] > lowest) ties[front++] = ties[i];
+        }
+
+        ties[front..needed].Fill(lowest);
+        TensorPrimitives.OnesComplement(ties, ties);
+    }
+}

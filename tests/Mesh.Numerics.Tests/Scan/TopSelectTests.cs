@@ -1,0 +1,84 @@
+namespace Mesh.Numerics.Tests;
+
+public sealed class TopSelectTests
+{
+    public static TheoryData<int, int, int> Cases
+    {
+        get
+        {
+            var data = new TheoryData<int, int, int>();
+            foreach (int n in new[] { 0, 1, 2, 15, 16, 17, 63, 100, 1_000, 20_000 })
+            {
+                foreach (int k in new[] { 0, 1, 2, 16, n / 3, n - 1, n, n + 1, 10_000 }.Where(k => k >= 0).Distinct())
+                {
+                    // The spread of scores: all ties, many ties, none to speak of, the whole of int32.
+                    foreach (int spread in new[] { 1, 5, 100_000, int.MaxValue }) data.Add(n, k, spread);
+                }
+            }
+
+            return data;
+        }
+    }
+
+    [Theory, MemberData(nameof(Cases))]
+    public void Keep_leaves_in_front_what_a_sort_would(int n, int k, int spread)
+    {
+        var random = new Random(n + k + spread);
+        int[] scores = [.. Enumerable.Range(0, n).Select(_ => spread == int.MaxValue ? random.Next(int.MinValue, int.MaxValue) : random.Next(spread) - (spread / 2))];
+        int[] ordinals = [.. Enumerable.Range(0, n)];
+        random.Shuffle(ordinals);
+        (int Score, int Ordinal)[] expected = TopSelect.Scalar(scores, ordinals, k);
+
+        int worst = TopSelect.Keep(scores, ordinals, k);
+
+        Assert.Equal(expected, Sorted(scores, ordinals, expected.Length));
+        Assert.Equal(expected.Length == 0 ? int.MinValue : expected[^1].Score, worst);
+    }
+
+    [Theory]
+    [InlineData(new[] { int.MinValue, int.MaxValue }, 1)]
+    [InlineData(new[] { int.MinValue, int.MinValue, int.MaxValue, int.MaxValue }, 3)]
+    [InlineData(new[] { int.MinValue, 0, -1, 1, int.MaxValue }, 4)]
+    [InlineData(new[] { 0, 1 << 21, 2, 1 << 31, 3 }, 2)]
+    public void Extreme_scores_are_told_apart(int[] scores, int k)
+    {
+        int[] ordinals = [.. Enumerable.Range(0, scores.Length)];
+        (int, int)[] expected = TopSelect.Scalar(scores, ordinals, k);
+
+        TopSelect.Keep(scores, ordinals, k);
+
+        Assert.Equal(expected, Sorted(scores, ordinals, k));
+    }
+
+    [Fact]
+    public void Repeated_pairs_are_kept_as_often_as_they_come()
+    {
+        int[] scores = [7, 7, 7, 7, 9];
+        int[] ordinals = [3, 1, 1, 1, 5];
+
+        TopSelect.Keep(scores, ordinals, 3);
+
+        Assert.Equal([(9, 5), (7, 1), (7, 1)], Sorted(scores, ordinals, 3));
+    }
+
+    [Fact]
+    public void Ordered_ints_sort_as_their_floats_and_turn_back()
+    {
+        float[] floats = [float.NegativeInfinity, float.MinValue, -1.5f, -1, -float.Epsilon, 0, float.Epsilon, 1, 1.5f, float.MaxValue, float.PositiveInfinity];
+
+        int[] ordered = [.. floats.Select(TopSelect.ToOrdered)];
+
+        Assert.Equal(ordered.Order(), ordered);
+        Assert.Equal(floats, ordered.Select(TopSelect.FromOrdered));
+    }
+
+    [Fact]
+    public void Sizes_that_do_not_fit_are_refused()
+    {
+        Assert.Throws<ArgumentException>(() => TopSelect.Keep(new int[3], new int[4], 1));
+        Assert.Throws<ArgumentOutOfRangeException>(() => TopSelect.Keep(new int[3], new int[3], -1));
+    }
+
+    private static (int Score, int Ordinal)[] Sorted(int[] scores, int[] ordinals, int count) =>
+        [.. scores.Zip(ordinals).Take(count).OrderByDescending(pair => pair.First).ThenBy(pair => pair.Second)];
+}
