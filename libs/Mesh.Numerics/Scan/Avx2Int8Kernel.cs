@@ -44,6 +44,12 @@ internal readonly struct Avx2Int8Kernel : IInt8Kernel
         return count;
     }
 
+    // Queries take turns: the group stays in the first-level cache.
+    public static void AppendShared(ref byte group, ReadOnlySpan<ScanHits> hits, ReadOnlySpan<ulong> admitted, int firstOrdinal)
+    {
+        for (int q = 0; q < hits.Length; q++) hits[q].Append<Avx2Int8Kernel>(ref group, admitted[q], firstOrdinal);
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<int> Products(Vector256<byte> rows, Vector256<sbyte> query) =>
         Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(rows, query), Vector256<short>.One);

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace Mesh.Numerics;
 
@@ -9,6 +10,13 @@ namespace Mesh.Numerics;
 /// </summary>
 public static class Int8Scan
 {
+    /// <summary>Most queries of one scan.</summary>
+    public const int QueriesMax = 4;
+
+    // How far ahead blocks of a sparse filter are fetched. Measured on 1M rows of 128 bytes: 1.2 times as fast where 1 % of rows are
+    // admitted at random and 1.4 times at 5 %; rows of 64 bytes: 0.84 and 1.2 times. 2 to 16 groups are alike within the noise.
+    private const int GroupsAhead = 4;
+
     /// <summary>
     /// Scans for one to four queries, and stops before a group of 64 rows that may not fit one of their buffers:
     /// <code>
@@ -41,7 +49,7 @@ public static class Int8Scan
 
     private static int Check(ReadOnlySpan<byte> blocks, ReadOnlySpan<ulong> admitted, int firstOrdinal, ReadOnlySpan<ScanHits> hits, int fromGroup)
     {
-        if (hits.Length is < 1 or > 4) throw new ArgumentException($"A scan takes 1..4 queries, not {hits.Length}.", nameof(hits));
+        if (hits.Length is < 1 or > QueriesMax) throw new ArgumentException($"A scan takes 1..{QueriesMax} queries, not {hits.Length}.", nameof(hits));
         int dimensions = hits[0].Query.Dimensions;
         foreach (ScanHits one in hits)
         {
@@ -62,13 +70,13 @@ public static class Int8Scan
         return groups;
     }
 
-    // Queries take turns at one group: its 4 to 8 KB stay in the first-level cache, so memory is read once for all.
     private static int Scan<TKernel>(
         ReadOnlySpan<byte> blocks, ReadOnlySpan<ulong> admitted, int firstOrdinal, ReadOnlySpan<ScanHits> hits, int fromGroup, int groups)
         where TKernel : IInt8Kernel
     {
         int groupBytes = Int8Rows.GroupBytes(hits[0].Query.Dimensions);
         int perQuery = admitted.Length > groups ? groups : 0;
+        Span<ulong> words = stackalloc ulong[hits.Length];
         for (int g = fromGroup; g < groups; g++)
         {
             foreach (ScanHits one in hits)
@@ -76,24 +84,45 @@ public static class Int8Scan
                 if (one.IsFull) return g;
             }
 
-            ref byte group = ref Unsafe.Add(ref MemoryMarshal.GetReference(blocks), (nint)g * groupBytes);
-            for (int q = 0; q < hits.Length; q++)
+            ulong any = 0, ahead = 0;
+            for (int q = 0; q < words.Length; q++)
             {
-                ulong word = admitted.IsEmpty ? ulong.MaxValue : admitted[(q * perQuery) + g];
-                if (word == 0) continue;
-                ScanHits one = hits[q];
-                // SAFETY: the group lies in blocks, and the buffers have room for its 64 rows.
-                one.Count += TKernel.Append(
-                    ref group, one.Query.Values, word, one.Threshold, firstOrdinal + (g * Int8Rows.GroupRows),
-                    ref Unsafe.Add(ref MemoryMarshal.GetReference(one.AllDots), one.Count), ref Unsafe.Add(ref MemoryMarshal.GetReference(one.AllOrdinals), one.Count));
+                any |= words[q] = admitted.IsEmpty ? ulong.MaxValue : admitted[(q * perQuery) + g];
+                if (!admitted.IsEmpty && g + GroupsAhead < groups) ahead |= admitted[(q * perQuery) + g + GroupsAhead];
             }
+
+            ref byte group = ref Unsafe.Add(ref MemoryMarshal.GetReference(blocks), (nint)g * groupBytes);
+            if (ahead != 0 && !AllBlocks(ahead)) Prefetch(ref Unsafe.Add(ref group, GroupsAhead * groupBytes), groupBytes / 4, ahead);
+            if (any == 0) continue;
+
+            // SAFETY: the group lies in blocks, and the buffers have room for its 64 rows.
+            if (hits.Length == 1) hits[0].Append<TKernel>(ref group, any, firstOrdinal + (g * Int8Rows.GroupRows));
+            else TKernel.AppendShared(ref group, hits, words, firstOrdinal + (g * Int8Rows.GroupRows));
         }
 
         return groups;
     }
+
+    // The processor foresees a scan of all blocks, not one that leaves some out.
+    private static void Prefetch(ref byte group, int blockBytes, ulong admitted)
+    {
+        if (!Sse.IsSupported) return;
+        for (; admitted != 0; admitted >>= 16, group = ref Unsafe.Add(ref group, blockBytes))
+        {
+            if ((ushort)admitted == 0) continue;
+            for (int at = 0; at < blockBytes; at += 64)
+            {
+                // SAFETY: a prefetch does not fault at any address, and the address need not hold.
+                unsafe { Sse.Prefetch0(Unsafe.AsPointer(ref Unsafe.Add(ref group, at))); }
+            }
+        }
+    }
+
+    private static bool AllBlocks(ulong admitted) =>
+        (ushort)admitted != 0 && (ushort)(admitted >> 16) != 0 && (ushort)(admitted >> 32) != 0 && admitted >> 48 != 0;
 }
 
-/// <summary>One group of 64 rows for one query; a method for each set of instructions.</summary>
+/// <summary>One group of 64 rows; a type for each set of instructions.</summary>
 internal interface IInt8Kernel
 {
     /// <summary>Appends the admitted rows of a group whose dots are above the threshold, in order of rows.</summary>
@@ -103,6 +132,10 @@ internal interface IInt8Kernel
     /// <param name="ordinals">As <paramref name="dots"/>.</param>
     /// <returns>How many were appended.</returns>
     static abstract int Append(ref byte group, ReadOnlySpan<sbyte> query, ulong admitted, int threshold, int firstOrdinal, ref int dots, ref int ordinals);
+
+    /// <summary>The same for two to four queries, which read the group together.</summary>
+    /// <param name="admitted">A word per query.</param>
+    static abstract void AppendShared(ref byte group, ReadOnlySpan<ScanHits> hits, ReadOnlySpan<ulong> admitted, int firstOrdinal);
 }
 
 // Reference. The other kernels must agree with it exactly.
@@ -123,5 +156,10 @@ internal readonly struct ScalarInt8Kernel : IInt8Kernel
         }
 
         return count;
+    }
+
+    public static void AppendShared(ref byte group, ReadOnlySpan<ScanHits> hits, ReadOnlySpan<ulong> admitted, int firstOrdinal)
+    {
+        for (int q = 0; q < hits.Length; q++) hits[q].Append<ScalarInt8Kernel>(ref group, admitted[q], firstOrdinal);
     }
 }

@@ -1,3 +1,6 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
 namespace Mesh.Numerics;
 
 /// <summary>
@@ -37,9 +40,10 @@ public sealed class ScanHits
     /// <summary>Ordinals of the entries' rows.</summary>
     public Span<int> Ordinals => _ordinals.AsSpan(0, Count);
 
-    internal Span<int> AllDots => _dots;
+    // The first free place of each buffer; there must be room for what is written from there.
+    internal ref int NextDot => ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(_dots), Count);
 
-    internal Span<int> AllOrdinals => _ordinals;
+    internal ref int NextOrdinal => ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(_ordinals), Count);
 
     /// <summary>Forgets all and starts with another query.</summary>
     public void Begin(Int8Query query, int threshold = int.MinValue)
@@ -68,4 +72,9 @@ public sealed class ScanHits
         Threshold = Math.Max(Threshold, TopSelect.Keep(Dots, Ordinals, k));
         Count = k;
     }
+
+    // Not full, so that 64 rows fit.
+    internal void Append<TKernel>(ref byte group, ulong admitted, int firstOrdinal)
+        where TKernel : IInt8Kernel =>
+        Count += TKernel.Append(ref group, Query.Values, admitted, Threshold, firstOrdinal, ref NextDot, ref NextOrdinal);
 }

@@ -29,10 +29,15 @@ public sealed class TopSelectTests
         random.Shuffle(ordinals);
         (int Score, int Ordinal)[] expected = TopSelect.Scalar(scores, ordinals, k);
 
-        int worst = TopSelect.Keep(scores, ordinals, k);
+        foreach (SimdLevel level in Enum.GetValues<SimdLevel>().Where(level => level.IsSupported()))
+        {
+            int[] kept = [.. scores], theirs = [.. ordinals];
 
-        Assert.Equal(expected, Sorted(scores, ordinals, expected.Length));
-        Assert.Equal(expected.Length == 0 ? int.MinValue : expected[^1].Score, worst);
+            int worst = TopSelect.Keep(kept, theirs, k, level);
+
+            Assert.Equal(expected, Sorted(kept, theirs, expected.Length));
+            Assert.Equal(expected.Length == 0 ? int.MinValue : expected[^1].Score, worst);
+        }
     }
 
     [Theory]
