@@ -3,7 +3,7 @@ using Mesh.Benchmarks;
 // dotnet run -c Release --project benchmarks -- NAME [--json FILE] [options]
 IBenchmark[] benchmarks =
 [
-    new FeedBenchmark(), new TrainingStorage(), new RankerBenchmark(), new RankerSharingBenchmark(), new GactBenchmark(),
+    new FeedBenchmark(), new TrainingStorage(), new RankerBenchmark(), new RankerSharingBenchmark(), new GactBenchmark(), new ScanBenchmark(),
 ];
 
 IBenchmark? benchmark = args.Length == 0 ? null : benchmarks.FirstOrDefault(candidate => candidate.Name == args[0]);
