@@ -14,13 +14,12 @@ internal static class GoldenCheck
     public const float DifferenceMax = 1e-3f;
 
     /// <summary>The largest difference seen.</summary>
-    /// <param name="graph">Prefix of the tensors, such as "context".</param>
-    public static float Run(GraphSession session, string graph, SafeTensors check, CancellationToken cancellation)
+    public static float Run(GraphSession session, SafeTensors check, CancellationToken cancellation)
     {
-        Dictionary<string, TensorBuffer> inputs = session.Inputs.ToDictionary(input => input.Name, input => Read(session, input, InputOf(graph, input, check)));
+        Dictionary<string, TensorBuffer> inputs = session.Inputs.ToDictionary(input => input.Name, input => Read(session, input, InputOf(session, input, check)));
         (TensorBuffer Actual, SafeTensor Expected, TensorSpec Spec)[] outputs = [.. session.Outputs.Select(output =>
         {
-            SafeTensor expected = Find(check, $"{graph}.out.{output.Name}");
+            SafeTensor expected = OutputOf(session, output, check);
             return (new TensorBuffer(output.Element, [.. expected.Shape]), expected, output);
         })];
 
@@ -28,25 +27,39 @@ internal static class GoldenCheck
         return outputs.Max(output => Compare(session.Name, output.Spec, output.Expected, output.Actual));
     }
 
+    /// <summary>What the graph must give, as the file has it: of the type and shape that the graph declares, so no larger than the file.</summary>
+    public static SafeTensor OutputOf(GraphSession session, TensorSpec output, SafeTensors check)
+    {
+        SafeTensor expected = Find(check, $"{PrefixOf(session)}.out.{output.Name}");
+        return Fits(output, expected) ? expected : throw new ModelRejectedException($"{Describe(expected)}; {session.Name} gives {output}.");
+    }
+
     // A candidate graph's state is what the context graph gave: it need not lie in the file twice.
-    private static SafeTensor InputOf(string graph, TensorSpec input, SafeTensors check) =>
-        check.Find($"{graph}.in.{input.Name}") ?? check.Find($"context.out.{input.Name}") ?? Find(check, $"{graph}.in.{input.Name}");
+    private static SafeTensor InputOf(GraphSession session, TensorSpec input, SafeTensors check)
+    {
+        string name = $"{PrefixOf(session)}.in.{input.Name}";
+        return check.Find(name) ?? check.Find($"context.out.{input.Name}") ?? Find(check, name);
+    }
+
+    private static string PrefixOf(GraphSession session) => Path.GetFileNameWithoutExtension(session.Name);
 
     private static SafeTensor Find(SafeTensors check, string name) =>
         check.Find(name) ?? throw new ModelRejectedException($"{FileName} has no tensor '{name}'; every input and output of a graph must be there.");
 
     private static TensorBuffer Read(GraphSession session, TensorSpec spec, SafeTensor tensor)
     {
-        TensorType expected = spec.Element == TensorElement.Float ? TensorType.F32 : TensorType.I64;
-        if (tensor.Type != expected || !spec.Fits(spec.Element, tensor.Shape))
-        {
-            throw new ModelRejectedException($"{FileName}: '{tensor.Name}' is {tensor.Type}[{string.Join(',', tensor.Shape)}]; {session.Name} takes {spec}.");
-        }
-
+        if (!Fits(spec, tensor)) throw new ModelRejectedException($"{Describe(tensor)}; {session.Name} takes {spec}.");
         var buffer = new TensorBuffer(spec.Element, [.. tensor.Shape]);
         tensor.Data.Span.CopyTo(buffer.AllBytes);
         return buffer;
     }
+
+    // A tensor without elements shows nothing, and one without dimensions has no batch.
+    private static bool Fits(TensorSpec spec, SafeTensor tensor) =>
+        tensor.Type == (spec.Element == TensorElement.Float ? TensorType.F32 : TensorType.I64)
+        && tensor.Shape.Count > 0 && tensor.Shape.All(length => length > 0) && spec.Fits(spec.Element, tensor.Shape);
+
+    private static string Describe(SafeTensor tensor) => $"{FileName}: '{tensor.Name}' is {tensor.Type}[{string.Join(',', tensor.Shape)}]";
 
     private static float Compare(string file, TensorSpec spec, SafeTensor expected, TensorBuffer actual)
     {

@@ -16,7 +16,7 @@ public sealed record ModelManifest
     /// <summary>The format that is read here.</summary>
     public const int FormatRead = 1;
 
-    private const int BytesMax = 1024 * 1024;
+    internal const int BytesMax = 1024 * 1024;
 
     private static readonly JsonSerializerOptions Json = new()
     {
@@ -94,13 +94,20 @@ public sealed record ModelManifest
         if (SemanticIds.CodesPerLevel is < 1 or > 65_536) yield return $"semantic_ids.codes_per_level is {SemanticIds.CodesPerLevel}; it must be 1..65536";
         if (Item.Dimensions is < 1 or > 4_096) yield return $"item.dimensions is {Item.Dimensions}; it must be 1..4096";
         if (User.Vectors is < 1 or > 64) yield return $"user.vectors is {User.Vectors}; it must be 1..64";
+        if (Files.Contains(null))
+        {
+            yield return "files has an entry that is null"; // System.Text.Json looks no deeper than the list
+            yield break;
+        }
+
+        foreach (IGrouping<string, ModelFile> same in Files.GroupBy(file => file.Name).Where(same => same.Count() > 1)) yield return $"files names '{same.Key}' {same.Count()} times";
         foreach (ModelFile file in Files)
         {
-            if (file.Name.Length == 0 || file.Name != Path.GetFileName(file.Name)) yield return $"files: '{file.Name}' is not the name of a file in the package";
+            if (!MeshId.IsValid(file.Name)) yield return $"files: '{file.Name}' is not the name of a file in the package";
         }
 
         int dash = Version.LastIndexOf('-');
-        if (dash < 1) yield return $"version '{Version}' is not name-hash";
+        if (dash < 1 || !MeshId.IsValid(Version)) yield return $"version '{Version}' is not name-hash, of {MeshId.Rule}";
         else if (VersionOf(Version[..dash], Files) is var expected && expected != Version) yield return $"version is '{Version}'; its files make '{expected}'";
     }
 }

@@ -6,7 +6,7 @@ using Mesh.Snapshots;
 
 namespace Mesh.Inference;
 
-/// <summary>Which graphs of a package a service needs.</summary>
+/// <summary>Which graphs of a package a service runs: these stay open.</summary>
 [Flags]
 public enum ModelGraphs
 {
@@ -23,7 +23,8 @@ public enum ModelGraphs
 }
 
 /// <summary>
-/// A model package that was checked whole: hashes, shapes, actions, version, and the golden pair run on the graphs that were opened.
+/// A model package that was checked whole: hashes, shapes, actions, version, and the golden pairs of all four graphs, whichever of
+/// them the service runs. So no service puts a version live that another one refuses.
 /// Several versions may be open at once; a hot swap disposes of the old one, and its leases end in their own time.
 /// </summary>
 public sealed class ModelPackage : Leased
@@ -67,8 +68,8 @@ public sealed class ModelPackage : Leased
     /// <summary>What context.onnx gives and candidates.onnx takes; only the first dimension, B, is free. Empty without <see cref="ModelGraphs.Ranking"/>.</summary>
     public IReadOnlyList<TensorSpec> ContextState { get; }
 
-    /// <summary>Loads a package and opens the graphs asked for. Reads files and runs graphs: not for a request's path.</summary>
-    /// <exception cref="ModelRejectedException">It breaks a rule; the message names file, value and rule.</exception>
+    /// <summary>Checks a package whole and keeps the graphs asked for open. Reads files and runs graphs: not for a request's path.</summary>
+    /// <exception cref="ModelRejectedException">It breaks a rule, or a graph fails its run; the message names file, value and rule.</exception>
     public static ModelPackage Load(string folder, ModelGraphs graphs, InferenceRuntime runtime, CancellationToken cancellation)
     {
         ArgumentNullException.ThrowIfNull(runtime);
@@ -88,7 +89,7 @@ public sealed class ModelPackage : Leased
                 throw;
             }
         }
-        catch (Exception exception) when (exception is ModelRejectedException or SnapshotFormatException or IOException or UnauthorizedAccessException)
+        catch (Exception exception) when (ModelRejectedException.IsOfModel(exception))
         {
             throw new ModelRejectedException($"The model in {folder} is refused. {exception.Message}", exception);
         }
@@ -100,9 +101,9 @@ public sealed class ModelPackage : Leased
     {
         try
         {
-            return ModelManifest.Read(ReadFile(folder, ModelManifest.FileName, long.MaxValue));
+            return ModelManifest.Read(ReadFile(folder, ModelManifest.FileName, ModelManifest.BytesMax));
         }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        catch (Exception exception) when (exception is not ModelRejectedException && ModelRejectedException.IsOfModel(exception))
         {
             throw new ModelRejectedException($"{folder} has no {ModelManifest.FileName} that can be read: {exception.Message}", exception);
         }
@@ -141,7 +142,7 @@ public sealed class ModelPackage : Leased
         foreach (string name in GraphFiles.Names.Append(CodebooksFile).Append(GoldenCheck.FileName)) _ = manifest.Files.FirstOrDefault(file => file.Name == name)
             ?? throw new ModelRejectedException($"{ModelManifest.FileName} names no {name}; a package has {string.Join(", ", GraphFiles.Names)}, {CodebooksFile} and {GoldenCheck.FileName}.");
 
-        // Every file is hashed, opened or not: a package is good as a whole or not at all.
+        // Every file is hashed and every graph run, here or not: a package is good as a whole or not at all.
         SafeTensors? check = null;
         foreach (ModelFile file in manifest.Files)
         {
@@ -149,31 +150,29 @@ public sealed class ModelPackage : Leased
             byte[] content = ReadFile(folder, file.Name, bytesMax);
             manifest.Check(file.Name, content);
             int graph = Array.IndexOf(GraphFiles.Names, file.Name);
-            if (graph >= 0 && graphs.HasFlag(GraphFiles.NeededFor[graph])) opened[graph] = runtime.Open(file.Name, content);
+            if (graph >= 0) opened[graph] = runtime.Open(file.Name, content);
             if (file.Name == CodebooksFile) ReadCodebooks(content, manifest);
             if (file.Name == GoldenCheck.FileName) check = SafeTensors.Read(content);
         }
 
-        IReadOnlyList<TensorSpec> state = StateOf(opened[2], check!);
-        GraphContract.Check(opened, manifest, state);
+        IReadOnlyList<TensorSpec> state = StateOf(opened[2]!, check!);
+        GraphContract.Check([.. opened.OfType<GraphSession>()], manifest, state);
         difference = 0;
         for (int graph = 0; graph < opened.Length; graph++)
         {
-            if (opened[graph] is { } session) difference = Math.Max(difference, GoldenCheck.Run(session, Path.GetFileNameWithoutExtension(session.Name), check!, cancellation));
+            GraphSession session = opened[graph]!;
+            difference = Math.Max(difference, GoldenCheck.Run(session, check!, cancellation));
+            if (graphs.HasFlag(GraphFiles.NeededFor[graph])) continue;
+            session.Dispose();
+            opened[graph] = null;
         }
 
-        return new ModelPackage(folder, manifest, manifestJson, opened, state);
+        return new ModelPackage(folder, manifest, manifestJson, opened, graphs.HasFlag(ModelGraphs.Ranking) ? state : []);
     }
 
     // Exporters often leave inner dimensions of outputs unnamed; the golden pair says how long they are.
-    private static TensorSpec[] StateOf(GraphSession? context, SafeTensors check) => context is null
-        ? []
-        : [.. context.Outputs.Select(output =>
-        {
-            SafeTensor golden = check.Find($"context.out.{output.Name}") ?? throw new ModelRejectedException($"{GoldenCheck.FileName} has no tensor 'context.out.{output.Name}'.");
-            if (!output.Fits(output.Element, golden.Shape)) throw new ModelRejectedException($"{GoldenCheck.FileName}: '{golden.Name}' is [{string.Join(',', golden.Shape)}]; context.onnx gives {output}.");
-            return output with { Shape = [-1, .. golden.Shape.Skip(1)] };
-        })];
+    private static TensorSpec[] StateOf(GraphSession context, SafeTensors check) =>
+        [.. context.Outputs.Select(output => output with { Shape = [-1, .. GoldenCheck.OutputOf(context, output, check).Shape.Skip(1)] })];
 
     private static ResidualCodebooks ReadCodebooks(byte[] content, ModelManifest manifest)
     {

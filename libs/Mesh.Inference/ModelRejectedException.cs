@@ -14,4 +14,8 @@ public sealed class ModelRejectedException : Exception
     public ModelRejectedException(string message, Exception innerException) : base(message, innerException)
     {
     }
+
+    // What goes wrong while a model is read and tried is the model's fault, whatever it is: a graph may fail its run in as many ways as
+    // there are operators. Not so where the caller has stopped, the process ends, or memory has run out.
+    internal static bool IsOfModel(Exception exception) => exception is not (OperationCanceledException or ObjectDisposedException or OutOfMemoryException);
 }

@@ -21,24 +21,26 @@ public sealed class UserTower : Leased
     public int Dimensions => Manifest.Item.Dimensions;
 
     /// <summary>Opens a tower and runs it once on a user without history.</summary>
-    /// <exception cref="ModelRejectedException">The bytes are not those of the manifest, or the graph breaks a rule.</exception>
+    /// <exception cref="ModelRejectedException">The bytes are not those of the manifest, or the graph breaks a rule or fails its run.</exception>
     public static UserTower Open(byte[] graph, ReadOnlySpan<byte> manifestJson, InferenceRuntime runtime, CancellationToken cancellation)
     {
         ArgumentNullException.ThrowIfNull(runtime);
         ModelManifest manifest = ModelManifest.Read(manifestJson);
         manifest.Check(GraphFiles.User, graph);
-        GraphSession session = runtime.Open(GraphFiles.User, graph);
+        GraphSession? session = null;
         try
         {
+            session = runtime.Open(GraphFiles.User, graph);
             GraphContract.CheckUser(session, manifest);
             var tower = new UserTower(session, manifest);
             tower.WarmUp(cancellation);
             return tower;
         }
-        catch
+        catch (Exception exception)
         {
-            session.Dispose();
-            throw;
+            session?.Dispose();
+            if (exception is ModelRejectedException || !ModelRejectedException.IsOfModel(exception)) throw;
+            throw new ModelRejectedException($"{GraphFiles.User} of {manifest.Version} fails: {exception.Message}", exception);
         }
     }
 

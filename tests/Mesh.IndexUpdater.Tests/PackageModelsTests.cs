@@ -72,6 +72,30 @@ public sealed class PackageModelsTests : IDisposable
         Assert.Throws<ModelRejectedException>(() => New("damaged", required: true));
     }
 
+    [Theory]
+    [InlineData("user.onnx")]
+    [InlineData("candidates.onnx")]
+    public void A_package_is_refused_for_a_graph_that_other_services_run(string file)
+    {
+        ModelVariant.CopyMini(_root.Path, "other");
+        File.Copy(Path.Combine(_root.Path, "other", "item.onnx"), Path.Combine(_root.Path, "other", file), overwrite: true);
+        string other = ModelVariant.Seal(Path.Combine(_root.Path, "other"));
+
+        Assert.Contains($"{file} takes ", Assert.Throws<ModelRejectedException>(() => New("").Open(other, "other")).Message, StringComparison.Ordinal);
+        Assert.Equal(HashingItemEncoder.Version, New("other").Default.ModelVersion);
+    }
+
+    [Fact]
+    public void A_default_package_whose_graph_fails_its_run_leaves_items_to_hashing()
+    {
+        ModelVariant.CopyMini(_root.Path, "other");
+        string folder = Path.Combine(_root.Path, "other");
+        File.WriteAllBytes(Path.Combine(folder, "user.onnx"), TestGraphs.FailingUserTower(ModelPackage.ReadManifest(folder)));
+        ModelVariant.Seal(folder);
+
+        Assert.Equal(HashingItemEncoder.Version, New("other").Default.ModelVersion);
+    }
+
     [Theory, InlineData(""), InlineData("absent")]
     public void Without_a_package_items_are_encoded_by_hashing(string configured)
     {

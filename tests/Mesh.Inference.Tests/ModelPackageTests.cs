@@ -20,14 +20,14 @@ public sealed class ModelPackageTests
 
         foreach (GraphSession session in new[] { package.Item, package.User, package.Context, package.Candidates })
         {
-            float difference = GoldenCheck.Run(session, Path.GetFileNameWithoutExtension(session.Name), check, CancellationToken.None);
+            float difference = GoldenCheck.Run(session, check, CancellationToken.None);
 
             Assert.True(difference <= 1e-4f, $"{session.Name} differs by {difference}");
         }
     }
 
     [Fact]
-    public void A_service_opens_only_the_graphs_that_it_needs()
+    public void Only_the_graphs_that_a_service_runs_stay_open()
     {
         using InferenceRuntime runtime = Runtimes.Create();
         using ModelPackage package = Runtimes.LoadMini(runtime, ModelGraphs.Item);
@@ -145,6 +145,96 @@ public sealed class ModelPackageTests
         Refused(broken, message);
     }
 
+    [Theory]
+    [InlineData("item.onnx", ModelGraphs.Ranking, "item.onnx takes ")]
+    [InlineData("user.onnx", ModelGraphs.Item, "user.onnx takes ")]
+    [InlineData("context.onnx", ModelGraphs.Item, "no tensor 'context.out.")]
+    [InlineData("candidates.onnx", ModelGraphs.User, "candidates.onnx takes ")]
+    public void A_graph_that_breaks_the_contract_is_refused_by_services_that_do_not_run_it_too(string file, ModelGraphs graphs, string message)
+    {
+        using var broken = new BrokenPackage();
+        broken.Write(file, broken.Read(file == "item.onnx" ? "user.onnx" : "item.onnx"));
+        broken.Seal();
+
+        Refused(broken, message, graphs);
+    }
+
+    [Theory]
+    [InlineData("item.out.vector", ModelGraphs.Ranking)]
+    [InlineData("user.out.vectors", ModelGraphs.Item)]
+    [InlineData("candidates.out.probabilities", ModelGraphs.Item)]
+    public void Golden_pairs_of_graphs_that_a_service_does_not_run_are_run_all_the_same(string tensor, ModelGraphs graphs)
+    {
+        using var broken = new BrokenPackage();
+        broken.ChangeCheck(tensor, values => values[0] += 0.01f);
+        broken.Seal();
+
+        Refused(broken, "They may differ by", graphs);
+    }
+
+    [Theory]
+    [InlineData("item.in.tokens")]
+    [InlineData("user.out.vectors")]
+    [InlineData("context.out.user")]
+    [InlineData("candidates.out.probabilities")]
+    public void A_golden_tensor_without_elements_is_refused(string tensor)
+    {
+        using var broken = new BrokenPackage();
+        broken.ReplaceInCheck(tensor, old => old.Type == TensorType.F32
+            ? SafeTensor.Of<float>(tensor, old.Type, [], [0, .. old.Shape.Skip(1)])
+            : SafeTensor.Of<long>(tensor, old.Type, [], [0, .. old.Shape.Skip(1)]));
+        broken.Seal();
+
+        Refused(broken, $"'{tensor}' is ");
+    }
+
+    [Fact]
+    public void A_golden_output_of_another_type_or_shape_than_the_graph_gives_is_refused()
+    {
+        using var other = new BrokenPackage();
+        other.ReplaceInCheck("item.out.codes", old => SafeTensor.Of<float>(old.Name, TensorType.F32, new float[3], [1, 3]));
+        other.Seal();
+        using var batch = new BrokenPackage();
+        batch.ReplaceInCheck("candidates.out.probabilities", old => SafeTensor.Of<float>(old.Name, TensorType.F32, new float[7 * 9 * 14], [7, 9, 14]));
+        batch.Seal();
+
+        Refused(other, "'item.out.codes' is F32[1,3]; item.onnx gives codes Int64[-1,3]");
+        Refused(batch, "The model in ");
+    }
+
+    [Fact]
+    public void A_graph_that_fails_its_run_is_refused()
+    {
+        using var broken = new BrokenPackage();
+        broken.Write("user.onnx", TestGraphs.FailingUserTower(Mini()));
+        broken.Seal();
+
+        Refused(broken, "indices element out of data bounds");
+    }
+
+    [Fact]
+    public void A_graph_for_one_length_only_where_requests_differ_is_refused()
+    {
+        using var broken = new BrokenPackage();
+        broken.Write("user.onnx", TestGraphs.UserTower(Mini(), batch: 1));
+        broken.Seal();
+
+        Refused(broken, "user.onnx takes history_mask Float[1,128]; the manifest makes it history_mask Float[-1,128]");
+    }
+
+    [Theory]
+    [InlineData("null", "files has an entry that is null")]
+    [InlineData("""{"name":"item.onnx","bytes":1,"sha256":""}""", "files names 'item.onnx' 2 times")]
+    [InlineData("""{"name":"../a","bytes":1,"sha256":""}""", "'../a' is not the name of a file")]
+    public void A_list_of_files_that_cannot_be_read_is_refused(string entry, string message)
+    {
+        using var broken = new BrokenPackage();
+        broken.Manifest["files"]!.AsArray().Insert(0, JsonNode.Parse(entry));
+        broken.Save();
+
+        Refused(broken, message);
+    }
+
     [Fact]
     public void A_check_without_one_of_the_tensors_is_refused()
     {
@@ -182,6 +272,21 @@ public sealed class ModelPackageTests
     }
 
     [Fact]
+    public void A_user_tower_that_fails_its_first_run_is_refused()
+    {
+        using InferenceRuntime runtime = Runtimes.Create();
+        using var broken = new BrokenPackage();
+        broken.Write("user.onnx", TestGraphs.FailingUserTower(Mini()));
+        broken.Seal();
+
+        ModelRejectedException refused = Assert.Throws<ModelRejectedException>(
+            () => UserTower.Open(broken.Read("user.onnx"), broken.Read(ModelManifest.FileName), runtime, CancellationToken.None));
+
+        Assert.Contains("user.onnx of mini-", refused.Message, StringComparison.Ordinal);
+        Assert.Contains("indices element out of data bounds", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Codebooks_are_those_that_the_item_graph_quantises_with()
     {
         using InferenceRuntime runtime = Runtimes.Create();
@@ -212,6 +317,8 @@ public sealed class ModelPackageTests
         Assert.Equal(folder.In("services", "other"), ModelFolder.Find(new ModelsOptions { Root = "../other" }, content).Path);
         Assert.Equal([folder.In("models", "mini")], ModelFolder.Find(new ModelsOptions(), content).Packages());
     }
+
+    private static ModelManifest Mini() => ModelPackage.ReadManifest(Runtimes.MiniFolder);
 
     private static void Refused(BrokenPackage package, string message, ModelGraphs graphs = ModelGraphs.Item | ModelGraphs.User | ModelGraphs.Ranking) =>
         Assert.Contains(message, Assert.Throws<ModelRejectedException>(() => Load(package, graphs)).Message, StringComparison.Ordinal);
@@ -248,13 +355,17 @@ public sealed class ModelPackageTests
             Write(name, content);
         }
 
-        public void ChangeCheck(string tensor, Action<float[]> change)
+        public void ChangeCheck(string tensor, Action<float[]> change) => ReplaceInCheck(tensor, old =>
         {
-            SafeTensors check = SafeTensors.Read(Read(GoldenCheck.FileName));
-            SafeTensor old = check.Find(tensor)!;
             float[] values = old.Values<float>().ToArray();
             change(values);
-            var changed = SafeTensor.Of<float>(tensor, TensorType.F32, values, [.. old.Shape]);
+            return SafeTensor.Of<float>(tensor, TensorType.F32, values, [.. old.Shape]);
+        });
+
+        public void ReplaceInCheck(string tensor, Func<SafeTensor, SafeTensor> change)
+        {
+            SafeTensors check = SafeTensors.Read(Read(GoldenCheck.FileName));
+            SafeTensor changed = change(check.Find(tensor)!);
             Write(GoldenCheck.FileName, SafeTensors.Write(check.Names.Select(name => name == tensor ? changed : check.Find(name)!)));
         }
 

@@ -1,4 +1,5 @@
 using Mesh.Contracts;
+using Mesh.Inference;
 using Mesh.Testing;
 using static Mesh.Ranker.Tests.TransformerProtocolTests;
 
@@ -56,6 +57,24 @@ public sealed class DiskPackageTests : IDisposable
 
         Assert.Equal(_version, (await app.ScoreAsync(MiniModelTests.Request(seed: 1, 5))).ModelVersion);
         Assert.Equal([_version], (await app.StatusAsync()).ModelVersions);
+    }
+
+    [Theory]
+    [InlineData("item.onnx")] // not run here, but index-updater would refuse it
+    [InlineData("user.onnx")]
+    [InlineData("candidates.onnx")]
+    public async Task A_package_with_a_graph_that_cannot_run_is_refused_and_as_the_default_leaves_the_heuristic(string file)
+    {
+        Copy("other");
+        await File.WriteAllBytesAsync(_root.In("other", file), TestGraphs.FailingUserTower(ModelPackage.ReadManifest(_root.In("other"))));
+        string other = ModelVariant.Seal(_root.In("other"));
+        using RankerApp app = App();
+        using RankerApp onlyOther = App("other");
+
+        Assert.Equal("DROP", await app.DeliverAsync(new ModelChange { EventId = "1", TimeMs = 1, Version = other, Path = "other" }));
+
+        Assert.Equal(_version, (await app.ScoreAsync(MiniModelTests.Request(seed: 1, 5))).ModelVersion);
+        Assert.Equal("heuristic", (await onlyOther.ScoreAsync(MiniModelTests.Request(seed: 1, 5))).Arm);
     }
 
     [Fact]

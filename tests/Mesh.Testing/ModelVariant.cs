@@ -75,8 +75,8 @@ public static class ModelVariant
             : SafeTensor.Of<long>($"{graph}.out.{output.Key}", TensorType.I64, output.Value.Longs, output.Value.Shape.ToArray()))];
     }
 
-    // Hashes and version as the content now has them.
-    private static string Seal(string folder)
+    /// <summary>Makes hashes and version of a package right for what its files now hold; returns the version.</summary>
+    public static string Seal(string folder)
     {
         string path = Path.Combine(folder, ModelManifest.FileName);
         JsonNode manifest = JsonNode.Parse(File.ReadAllText(path))!;
