@@ -52,7 +52,7 @@ public sealed class ClosedLoopTests : IDisposable
 
         await RunAsync(mesh, Options);
 
-        Assert.Equal((0, 0, 0), (mesh.TooEarly, mesh.ProbesOfFullIndex, mesh.Items));
+        Assert.Equal((0, 0, 0), (mesh.TooEarly, mesh.LateProbes, mesh.Items));
         JsonElement[] events = [.. mesh.Events];
         Assert.True(events.Length > 500, $"{events.Length} events");
         Assert.All(events, row => Assert.Equal(mesh.UserOfRequest[row.GetProperty("requestId").GetString()!], row.GetProperty("userId").GetString()));

@@ -22,6 +22,7 @@ internal sealed class FakeMesh : IAsyncDisposable
     private readonly ConcurrentDictionary<string, int> _polls = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, HashSet<string>> _served = new(StringComparer.Ordinal);
     private WebApplication? _web;
+    private volatile bool _hadItems;
 
     /// <summary>The arm that an id is in.</summary>
     public required Func<string, string> ArmOf { get; init; }
@@ -29,7 +30,7 @@ internal sealed class FakeMesh : IAsyncDisposable
     /// <summary>Higher comes first on the page of a user in an arm.</summary>
     public required Func<string, string, string, double> Rank { get; init; }
 
-    /// <summary>The arm that scored the page of a user in an arm, where it is not a probe.</summary>
+    /// <summary>The arm that scored the page of a user in an arm.</summary>
     public Func<string, string, string> ScoredBy { get; init; } = (_, arm) => arm;
 
     public string[] RankerArms { get; init; } = ["good", "bad"];
@@ -43,7 +44,8 @@ internal sealed class FakeMesh : IAsyncDisposable
     /// <summary>Feeds asked for before the user's events were in.</summary>
     public int TooEarly { get; private set; }
 
-    public int ProbesOfFullIndex { get; private set; }
+    /// <summary>Users whose arm was asked for after an item had come: a page then counts as impressions.</summary>
+    public int LateProbes { get; private set; }
 
     public ConcurrentQueue<(string User, string List, string Author)> Profile { get; } = new();
 
@@ -66,7 +68,7 @@ internal sealed class FakeMesh : IAsyncDisposable
         _web.MapGet("/v1/users/{user}/history", (string user) => new { eventsTotal = InLog(user) });
         _web.MapPut("/v1/users/{user}/{list}/{author}", (string user, string list, string author) => Profile.Enqueue((user, list, author)));
         _web.MapDelete("/v1/items/{id}", (string id) => { _authorOfItem.TryRemove(id, out _); });
-        _web.MapPost("/v1/items", (JsonElement body) => Accept(body, "items", row => _authorOfItem[row.GetProperty("itemId").GetString()!] = row.GetProperty("authorId").GetString()!));
+        _web.MapPost("/v1/items", (JsonElement body) => Accept(body, "items", AcceptItem));
         _web.MapPost("/v1/events", (JsonElement body) => Accept(body, "events", AcceptEvent));
         await _web.StartAsync();
         Url = new Uri(_web.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single());
@@ -79,10 +81,10 @@ internal sealed class FakeMesh : IAsyncDisposable
 
     private object System() => new { index = new { items = _authorOfItem.Count }, eventLag = new { deltas = 0 }, rankerArms = RankerArms, modelVersion = "mini-1" };
 
-    private object Feed(string user, int limit, string surface, string? cursor)
+    private object Feed(string user, int limit, string surface, string? cursor, bool explain = false)
     {
         bool isProbe = surface == "probe";
-        if (isProbe && !_authorOfItem.IsEmpty) ProbesOfFullIndex++;
+        if (isProbe && _hadItems) LateProbes++;
         if (_events.TryGetValue(user, out ConcurrentQueue<JsonElement>? events) && InLogNow(user) < events.Count) TooEarly++;
         string arm = ArmOf(user), request = Ulid.NewUlid().ToString();
         HashSet<string> served = cursor is null ? _served[user] = new HashSet<string>(StringComparer.Ordinal) : _served[user];
@@ -90,8 +92,8 @@ internal sealed class FakeMesh : IAsyncDisposable
         if (Stranger is not null && !isProbe) page = [Stranger, .. page.Take(limit - 1)];
         served.UnionWith(page);
         UserOfRequest[request] = user;
-        string scoredBy = isProbe ? arm : ScoredBy(user, arm);
-        return new { requestId = request, items = page.Select(itemId => new { itemId }), nextCursor = "more", degraded = Array.Empty<object>(), arms = new { ranker = scoredBy }, modelVersion = scoredBy == "good" ? "mini-1" : "heuristic-1" };
+        string scoredBy = ScoredBy(user, arm);
+        return new { ranking = explain ? new { askedArm = arm, arm = scoredBy } : null, requestId = request, items = page.Select(itemId => new { itemId }), nextCursor = "more", degraded = Array.Empty<object>(), arms = new { ranker = scoredBy }, modelVersion = scoredBy == "good" ? "mini-1" : "heuristic-1" };
     }
 
     private IResult Accept(JsonElement body, string name, Action<JsonElement> accept)
@@ -99,6 +101,12 @@ internal sealed class FakeMesh : IAsyncDisposable
         JsonElement[] rows = [.. body.GetProperty(name).EnumerateArray()];
         foreach (JsonElement row in rows) accept(row);
         return Results.Json(new { accepted = rows.Length, rejected = Array.Empty<object>() }, statusCode: StatusCodes.Status202Accepted);
+    }
+
+    private void AcceptItem(JsonElement row)
+    {
+        _hadItems = true;
+        _authorOfItem[row.GetProperty("itemId").GetString()!] = row.GetProperty("authorId").GetString()!;
     }
 
     private void AcceptEvent(JsonElement row)

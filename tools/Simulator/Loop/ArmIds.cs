@@ -4,8 +4,9 @@ using Mesh.Simulator.Import;
 namespace Mesh.Simulator.Loop;
 
 /// <summary>
-/// Finds an id for each user in each arm. The mesh alone decides by hash of the id who is in which arm and says so with each feed, so
-/// ids are tried until each arm has one. It is done while the index is empty: a probe of a full one would count as an impression.
+/// Finds an id for each user in each arm. The mesh alone decides by hash of the id who is in which arm and says so with each feed that
+/// is asked to explain itself, so ids are tried until each arm has one. It is done before the first world is imported: a probe of a full
+/// index would count as an impression.
 /// </summary>
 internal static class ArmIds
 {
@@ -31,9 +32,9 @@ internal static class ArmIds
         for (int i = 0; i < TriesMax && found.Count < arms.Count; i++)
         {
             string candidate = string.Create(CultureInfo.InvariantCulture, $"{id}-{i}");
-            FeedPage page = await mesh.FeedAsync(candidate, 1, "probe", null, cancellation);
-            seen.Add(page.Arm);
-            if (arms.Contains(page.Arm)) found.TryAdd(page.Arm, candidate);
+            string arm = await mesh.ArmOfAsync(candidate, cancellation);
+            seen.Add(arm);
+            if (arms.Contains(arm)) found.TryAdd(arm, candidate);
         }
 
         return found.Count == arms.Count

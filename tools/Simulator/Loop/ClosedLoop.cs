@@ -35,12 +35,21 @@ internal sealed class ClosedLoop(FeedApi api, LoopOptions options, IImportProgre
             if (!state.RankerArms.Contains(arm)) throw new DataException($"The ranker has no arm {arm}; it has {string.Join(", ", state.RankerArms)}.");
         }
 
+        var users = new Dictionary<int, IReadOnlyList<LoopUser>>();
+        foreach (int seed in options.Seeds)
+        {
+            progress.Begin($"seed {seed}: users", options.Users);
+            users[seed] = await ArmIds.FindAsync(_mesh, options, user => IdPrefix(seed) + SyntheticWorld.UserId(user), () => progress.Advance(1), cancellation);
+        }
+
         var results = new List<SeedResult>();
-        foreach (int seed in options.Seeds) results.Add(await ServeWorldAsync(seed, cancellation));
+        foreach (int seed in options.Seeds) results.Add(await ServeWorldAsync(seed, users[seed], cancellation));
         return results;
     }
 
-    private async Task<SeedResult> ServeWorldAsync(int seed, CancellationToken cancellation)
+    private string IdPrefix(int seed) => string.Create(CultureInfo.InvariantCulture, $"s{seed}-{options.Run}");
+
+    private async Task<SeedResult> ServeWorldAsync(int seed, IReadOnlyList<LoopUser> users, CancellationToken cancellation)
     {
         _servers.Clear();
         _degraded.Clear();
@@ -48,12 +57,9 @@ internal sealed class ClosedLoop(FeedApi api, LoopOptions options, IImportProgre
         SyntheticWorld world = SyntheticWorld.Create(new SyntheticOptions
         {
             Seed = seed, Users = options.Users, Authors = options.Authors, Items = options.Items, Events = 0, End = clock.GetUtcNow(),
-            IdPrefix = string.Create(CultureInfo.InvariantCulture, $"s{seed}-{options.Run}"),
+            IdPrefix = IdPrefix(seed),
         });
         long before = (await _mesh.StateAsync(cancellation)).Items;
-        progress.Begin($"seed {seed}: users", options.Users);
-        IReadOnlyList<LoopUser> users = await ArmIds.FindAsync(_mesh, options, world.IdOfUser, () => progress.Advance(1), cancellation);
-
         ImportSummary import = await new Importer(api, new ImportOptions { Concurrency = options.Concurrency }, clock).RunAsync(new LoopWorld(world, users), progress, cancellation);
         if (import.Rejected > 0) throw new DataException($"The mesh refused {import.Rejected} rows of world {seed}:{Environment.NewLine}{import}");
         await _mesh.UntilIndexHoldsAsync(before + options.Items, cancellation);

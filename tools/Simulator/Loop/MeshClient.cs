@@ -26,6 +26,13 @@ internal sealed class MeshClient(FeedApi api, TimeProvider clock, TimeSpan patie
             [.. page.GetProperty("degraded").EnumerateArray().Select(stage => $"{Text(stage, "stage")}: {Text(stage, "reason")}")]);
     }
 
+    /// <summary>The arm of the flag ranker that a user is in, whichever arm scored the page that tells it.</summary>
+    public async Task<string> ArmOfAsync(string userId, CancellationToken cancellation)
+    {
+        JsonElement page = await api.GetAsync($"v1/users/{Uri.EscapeDataString(userId)}/feed?limit=1&surface=probe&explain=true", cancellation);
+        return Text(page.GetProperty("ranking"), "askedArm") ?? "";
+    }
+
     public async Task<MeshState> StateAsync(CancellationToken cancellation)
     {
         JsonElement system = await api.GetAsync("v1/system", cancellation);
