@@ -47,13 +47,14 @@ public sealed class UserTower : Leased
     /// <summary>The query vectors of one user: V rows of norm 1.</summary>
     /// <param name="sequence">Oldest first; null is a user without history.</param>
     /// <param name="items">What the index knows of the items, by id; codes must be of this tower's version.</param>
+    /// <exception cref="InvalidDataException">The graph gave what is not finite: of a vector with one NaN, no comparison is true.</exception>
     public async Task<float[]> EncodeAsync(Sequence? sequence, IReadOnlyDictionary<string, HistoryItem> items, CancellationToken cancellation)
     {
         var history = new HistoryTensors(Manifest.Features, Manifest.SemanticIds, batch: 1);
         HistoryFeatures.Write(sequence, items, Manifest.Features, Manifest.SemanticIds, history, row: 0);
         var vectors = new TensorBuffer(TensorElement.Float, 1, Vectors, Dimensions);
         await _graph.RunAsync(history.ByName, new Dictionary<string, TensorBuffer> { ["vectors"] = vectors }, cancellation);
-        return vectors.Floats.ToArray();
+        return CheckFinite(vectors.Floats).ToArray();
     }
 
     protected override void Release() => _graph.Dispose();
@@ -63,9 +64,16 @@ public sealed class UserTower : Leased
         var history = new HistoryTensors(Manifest.Features, Manifest.SemanticIds, batch: 1);
         var vectors = new TensorBuffer(TensorElement.Float, 1, Vectors, Dimensions);
         _graph.Run(history.ByName, new Dictionary<string, TensorBuffer> { ["vectors"] = vectors }, cancellation);
-        foreach (float value in vectors.Floats)
+        CheckFinite(vectors.Floats);
+    }
+
+    private static Span<float> CheckFinite(Span<float> vectors)
+    {
+        foreach (float value in vectors)
         {
-            if (!float.IsFinite(value)) throw new ModelRejectedException($"{GraphFiles.User} of {Manifest.Version} gives {value} for a user without history; query vectors are finite.");
+            if (!float.IsFinite(value)) throw new InvalidDataException($"it gives {value}; query vectors are finite.");
         }
+
+        return vectors;
     }
 }

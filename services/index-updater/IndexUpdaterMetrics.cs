@@ -18,6 +18,7 @@ internal sealed class IndexUpdaterMetrics
     private readonly Counter<long> _snapshotFailures;
     private readonly Counter<long> _modelsRefused;
     private readonly Counter<long> _switches;
+    private readonly Counter<long> _notEncoded;
     private readonly ConcurrentDictionary<uint, long> _rowsToEncode = new();
 
     public IndexUpdaterMetrics(IMeterFactory meters)
@@ -34,6 +35,8 @@ internal sealed class IndexUpdaterMetrics
         _snapshotFailures = meter.CreateCounter<long>("mesh.index_updater.snapshot.failures", "{snapshot}", "Snapshots that were begun and not finished.");
         _modelsRefused = meter.CreateCounter<long>("mesh.index_updater.model.refused", "{model}", "Models that were to go live and are unknown or broken.");
         _switches = meter.CreateCounter<long>("mesh.index_updater.model.switches", "{switch}", "Times a shard went over to another model, by outcome: live, failed.");
+        _notEncoded = meter.CreateCounter<long>(
+            "mesh.index_updater.model.not_encoded", "{item}", "Items that the model gave no finite vector or unknown codes; they are kept without.");
         meter.CreateObservableGauge(
             "mesh.index_updater.model.rows_left", () => _rowsToEncode.Values.Sum(), "{item}", "Rows still to be encoded for the model that shall go live.");
     }
@@ -64,6 +67,8 @@ internal sealed class IndexUpdaterMetrics
     public void ModelRefused() => _modelsRefused.Add(1);
 
     public void ModelSwitched(bool isLive) => _switches.Add(1, new KeyValuePair<string, object?>("outcome", isLive ? "live" : "failed"));
+
+    public void NotEncoded(int items) => _notEncoded.Add(items);
 
     public void RowsToEncode(uint shard, int left) => _rowsToEncode[shard] = left;
 }

@@ -47,11 +47,15 @@ internal static partial class Log
     [LoggerMessage(EventId = 5014, Level = LogLevel.Information, Message = "Shard {Shard} is on model {Model}: {Items} items encoded and published as one snapshot in {Seconds:0.0} s")]
     public static partial void ModelSwitched(ILogger logger, uint shard, string model, int items, double seconds);
 
-    [LoggerMessage(EventId = 5015, Level = LogLevel.Error, Message = "Shard {Shard} could not go over to model {Model}; the live one stays, and the next tick tries again")]
+    [LoggerMessage(EventId = 5015, Level = LogLevel.Error, Message = "Shard {Shard} could not go over to model {Model}; the live one stays. A later tick goes on with what is encoded")]
     public static partial void ModelSwitchFailed(ILogger logger, uint shard, string model, Exception exception);
 
     [LoggerMessage(EventId = 5016, Level = LogLevel.Error, Message = "Model {Model} cannot go live and its message is dropped: {Reason}")]
     public static partial void ModelRefused(ILogger logger, string model, string reason);
+
+    [LoggerMessage(EventId = 5019, Level = LogLevel.Error,
+        Message = "Model {Model} gives {Refused} of {Items} items a vector that is not finite or codes that its books do not have, the first is {ItemId}: they are kept without, for followers and trending")]
+    public static partial void ItemsNotEncoded(ILogger logger, string model, int refused, int items, string itemId);
 
     [LoggerMessage(EventId = 5017, Level = LogLevel.Warning, Message = "No model is used: {Reason}. Items are encoded by {Encoder}, and codebooks are fitted here")]
     public static partial void NoModel(ILogger logger, string reason, string encoder);

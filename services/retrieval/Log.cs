@@ -30,7 +30,7 @@ internal static partial class Log
     [LoggerMessage(EventId = 3010, Level = LogLevel.Information, Message = "Snapshot {IndexVersion} at {Sequence} is of the model in use: the index holds it already and takes its name")]
     public static partial void SnapshotAdopted(ILogger logger, string indexVersion, ulong sequence);
 
-    [LoggerMessage(EventId = 3011, Level = LogLevel.Error, Message = "The user tower of model {Model} failed; the queries are the means of the history")]
+    [LoggerMessage(EventId = 3011, Level = LogLevel.Error, Message = "The user tower of model {Model} failed; the queries are the means of the history. Others that fail in the next 10 s are only counted (mesh.retrieval.tower.fallbacks)")]
     public static partial void TowerFailed(ILogger logger, string model, Exception exception);
 
     [LoggerMessage(EventId = 3012, Level = LogLevel.Error, Message = "Snapshot {IndexVersion} cannot be read: {Reason}. The one before is tried")]

@@ -1,10 +1,13 @@
+using System.Diagnostics.Metrics;
 using System.Runtime.InteropServices;
 using Mesh.Contracts;
 using Mesh.IndexUpdater.Encoders;
 using Mesh.IndexUpdater.Shards;
 using Mesh.Inference;
+using Mesh.Inference.Features;
 using Mesh.Testing;
-using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace Mesh.IndexUpdater.Tests;
@@ -13,10 +16,13 @@ public sealed class PackageModelsTests : IDisposable
 {
     private readonly TempFolder _root = new();
     private readonly InferenceRuntime _runtime = ModelVariant.NewRuntime();
+    private readonly ServiceProvider _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
+    private readonly Lines _lines = new();
 
     public void Dispose()
     {
         _runtime.Dispose();
+        _services.Dispose();
         _root.Dispose();
     }
 
@@ -96,6 +102,28 @@ public sealed class PackageModelsTests : IDisposable
         Assert.Equal(HashingItemEncoder.Version, New("other").Default.ModelVersion);
     }
 
+    [Fact]
+    public void An_item_without_a_finite_vector_is_kept_without_one_and_holds_up_no_other()
+    {
+        ModelManifest mini = ModelPackage.ReadManifest(ModelVariant.MiniFolder);
+        Item[] items = [.. Enumerable.Range(0, 5).Select(Item)];
+        var tokens = new long[mini.Features.TokensMax];
+        ItemFeatures.Write(items[3], mini.Features, tokens);
+        string version = ModelVariant.WriteWith(_root.Path, "other", "item", TestGraphs.ItemTower(mini, hostile: tokens[0]));
+
+        EncodedItem[] encoded = New("").Open(version, "other").Encode(items);
+
+        Assert.Null(encoded[3].Codes);
+        Assert.All(MemoryMarshal.Cast<byte, float>(encoded[3].Vector.Span).ToArray(), value => Assert.Equal(0, value));
+        foreach (int good in new[] { 0, 1, 2, 4 })
+        {
+            Assert.Equal(new ushort[mini.SemanticIds.Levels], encoded[good].Codes);
+            Assert.Equal(1, MemoryMarshal.Cast<byte, float>(encoded[good].Vector.Span)[0]);
+        }
+
+        Assert.Contains("1 of 5 items", Assert.Single(_lines.OfErrors), StringComparison.Ordinal);
+    }
+
     [Theory, InlineData(""), InlineData("absent")]
     public void Without_a_package_items_are_encoded_by_hashing(string configured)
     {
@@ -106,10 +134,25 @@ public sealed class PackageModelsTests : IDisposable
     }
 
     private PackageModels New(string configured, bool required = false) => new(
-        new ModelFolder(_root.Path), _runtime, Options.Create(new ModelsOptions { Default = configured, Required = required }), NullLogger<PackageModels>.Instance);
+        new ModelFolder(_root.Path), _runtime, Options.Create(new ModelsOptions { Default = configured, Required = required }),
+        new IndexUpdaterMetrics(_services.GetRequiredService<IMeterFactory>()), _lines);
 
     private static Item Item(int i) => new()
     {
         ItemId = $"item-{i}", AuthorId = $"author-{i % 13}", Text = $"words number {i} about topic{i % 7}", Tags = { $"tag{i % 5}" }, DurationMs = i % 3 * 1_000,
     };
+
+    private sealed class Lines : ILogger<PackageModels>
+    {
+        public List<string> OfErrors { get; } = [];
+
+        public IDisposable? BeginScope<TState>(TState state) where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            if (logLevel == LogLevel.Error) OfErrors.Add(formatter(state, exception));
+        }
+    }
 }

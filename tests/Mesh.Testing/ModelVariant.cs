@@ -75,6 +75,21 @@ public static class ModelVariant
             : SafeTensor.Of<long>($"{graph}.out.{output.Key}", TensorType.I64, output.Value.Longs, output.Value.Shape.ToArray()))];
     }
 
+    /// <summary>Copies models/mini with another graph, golden pair and version made anew; returns the version.</summary>
+    /// <param name="graph">"item" or "user".</param>
+    public static string WriteWith(string root, string name, string graph, byte[] content)
+    {
+        CopyMini(root, name);
+        string folder = Path.Combine(root, name), checkFile = Path.Combine(folder, "check.safetensors");
+        using InferenceRuntime runtime = NewRuntime();
+        SafeTensors check = SafeTensors.Read(File.ReadAllBytes(checkFile));
+        Dictionary<string, SafeTensor> golden = check.Names.ToDictionary(tensor => tensor, tensor => check.Find(tensor)!);
+        foreach (SafeTensor output in Run(runtime, graph, content, check)) golden[output.Name] = output;
+        File.WriteAllBytes(Path.Combine(folder, $"{graph}.onnx"), content);
+        File.WriteAllBytes(checkFile, SafeTensors.Write(golden.Values));
+        return Seal(folder);
+    }
+
     /// <summary>Makes hashes and version of a package right for what its files now hold; returns the version.</summary>
     public static string Seal(string folder)
     {

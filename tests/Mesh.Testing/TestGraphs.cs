@@ -32,6 +32,20 @@ public static class TestGraphs
             .Node("Gather", "vectors", "table", "places").ToArray();
     }
 
+    /// <summary>item.onnx that gives the first axis and codes of 0, and log(0) in place of the axis where an item's first token is the given one.</summary>
+    public static byte[] ItemTower(ModelManifest manifest, long hostile)
+    {
+        (int tokens, int levels, int dimensions) = (manifest.Features.TokensMax, manifest.SemanticIds.Levels, manifest.Item.Dimensions);
+        float[] logs = new float[manifest.Features.TokenBuckets];
+        logs[hostile] = float.NegativeInfinity;
+        return new OnnxGraph()
+            .Input("tokens", isFloat: false, -1, tokens).Output("codes", isFloat: false, -1, levels).Output("vector", isFloat: true, -1, dimensions)
+            .Constant("none", new long[tokens * levels], tokens, levels).Constant("first", [1L, .. new long[tokens - 1]], tokens, 1).Constant("shape", [-1L], 1)
+            .Constant("logs", logs, logs.Length, 1).Constant("axis", Axes(1, dimensions), 1, dimensions)
+            .Node("MatMul", "codes", "tokens", "none").Node("MatMul", "place", "tokens", "first").Node("Reshape", "places", "place", "shape")
+            .Node("Gather", "log", "logs", "places").Node("Add", "vector", "axis", "log").ToArray();
+    }
+
     private static (int Tokens, int Vectors, int Dimensions) Sizes(ModelManifest manifest) => (manifest.Features.HistoryMax, manifest.User.Vectors, manifest.Item.Dimensions);
 
     private static float[] Axes(int vectors, int dimensions) => [.. Enumerable.Range(0, vectors * dimensions).Select(i => i % dimensions == 0 ? 1f : 0f)];

@@ -6,8 +6,8 @@ using Mesh.Snapshots;
 namespace Mesh.IndexUpdater.Encoders;
 
 /// <summary>What an item is found by.</summary>
-/// <param name="Vector">Dimensions x float32, L2 norm 1.</param>
-/// <param name="Codes">Semantic ID; null where the encoder has no codebooks of its own.</param>
+/// <param name="Vector">Dimensions x float32, L2 norm 1; zeros where the encoder could not make one.</param>
+/// <param name="Codes">Semantic ID; null where the encoder has no codebooks of its own, or could not make one.</param>
 internal readonly record struct EncodedItem(ByteString Vector, ushort[]? Codes);
 
 /// <summary>Turns items into what they are found by. Pure: the same item gives the same vector in every process, alone or among others.</summary>

@@ -8,18 +8,25 @@ using Mesh.Snapshots;
 
 namespace Mesh.IndexUpdater.Encoders;
 
-/// <summary>item.onnx of a model package: content embedding, quantiser and item tower in one graph. Safe from any thread.</summary>
+/// <summary>
+/// item.onnx of a model package: content embedding, quantiser and item tower in one graph. Safe from any thread. An item that the graph
+/// gives no finite vector or no code of the books has none: it is served to followers and as trending, and does not hold up the others.
+/// </summary>
 internal sealed class PackageEncoder : IItemEncoder
 {
     // A single row takes another path through the matrix products, which differs in the last bit: an item alone is run twice.
     private const int RowsMin = 2;
 
     private readonly ModelPackage _package;
+    private readonly IndexUpdaterMetrics _metrics;
+    private readonly ILogger _logger;
+    private readonly ByteString _noVector;
 
     /// <summary>Reads what snapshots carry of the package; it stays open as long as this encoder is reachable.</summary>
-    public PackageEncoder(ModelPackage package)
+    public PackageEncoder(ModelPackage package, IndexUpdaterMetrics metrics, ILogger logger)
     {
-        _package = package;
+        (_package, _metrics, _logger) = (package, metrics, logger);
+        _noVector = ByteString.CopyFrom(new byte[sizeof(float) * package.Manifest.Item.Dimensions]);
         Codebooks = package.ReadCodebooks();
         Tower = new SnapshotTower(package.ReadFile("user.onnx"), package.ManifestJson);
     }
@@ -50,24 +57,43 @@ internal sealed class PackageEncoder : IItemEncoder
             new Dictionary<string, TensorBuffer> { ["codes"] = codes, ["vector"] = vectors },
             CancellationToken.None);
         var encoded = new EncodedItem[items.Count];
+        var refused = new List<string>();
         for (int row = 0; row < encoded.Length; row++)
         {
             ReadOnlySpan<float> vector = vectors.Floats.Slice(row * Dimensions, Dimensions);
-            encoded[row] = new EncodedItem(ByteString.CopyFrom(MemoryMarshal.AsBytes(vector)), CodesOf(codes.Longs.Slice(row * Codebooks.Levels, Codebooks.Levels)));
+            bool isGood = TryNarrow(codes.Longs.Slice(row * Codebooks.Levels, Codebooks.Levels), out ushort[] narrow) && IsFinite(vector);
+            encoded[row] = isGood ? new EncodedItem(ByteString.CopyFrom(MemoryMarshal.AsBytes(vector)), narrow) : new EncodedItem(_noVector, Codes: null);
+            if (!isGood) refused.Add(items[row].ItemId);
+        }
+
+        if (refused.Count > 0)
+        {
+            _metrics.NotEncoded(refused.Count);
+            Log.ItemsNotEncoded(_logger, ModelVersion, refused.Count, items.Count, refused[0]);
         }
 
         return encoded;
     }
 
-    private ushort[] CodesOf(ReadOnlySpan<long> codes)
+    private bool TryNarrow(ReadOnlySpan<long> codes, out ushort[] narrow)
     {
-        var narrow = new ushort[codes.Length];
+        narrow = new ushort[codes.Length];
         for (int level = 0; level < narrow.Length; level++)
         {
-            if ((ulong)codes[level] >= (ulong)Codebooks.CodesPerLevel) throw new InvalidDataException($"item.onnx of {ModelVersion} gave the code {codes[level]}; there are {Codebooks.CodesPerLevel}.");
+            if ((ulong)codes[level] >= (ulong)Codebooks.CodesPerLevel) return false;
             narrow[level] = (ushort)codes[level];
         }
 
-        return narrow;
+        return true;
+    }
+
+    private static bool IsFinite(ReadOnlySpan<float> vector)
+    {
+        foreach (float value in vector)
+        {
+            if (!float.IsFinite(value)) return false;
+        }
+
+        return true;
     }
 }

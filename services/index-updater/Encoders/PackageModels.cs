@@ -13,14 +13,16 @@ internal sealed class PackageModels : IItemModels
 
     private readonly ModelFolder _folder;
     private readonly InferenceRuntime _inference;
+    private readonly IndexUpdaterMetrics _metrics;
+    private readonly ILogger<PackageModels> _logger;
     private readonly HashingItemEncoder _hashing = new();
     private readonly Lock _gate = new();
     private readonly List<PackageEncoder> _kept = []; // under the gate; the one used last is the last
 
     /// <exception cref="ModelRejectedException">The default package cannot be used, and is required.</exception>
-    public PackageModels(ModelFolder folder, InferenceRuntime inference, IOptions<ModelsOptions> options, ILogger<PackageModels> logger)
+    public PackageModels(ModelFolder folder, InferenceRuntime inference, IOptions<ModelsOptions> options, IndexUpdaterMetrics metrics, ILogger<PackageModels> logger)
     {
-        (_folder, _inference) = (folder, inference);
+        (_folder, _inference, _metrics, _logger) = (folder, inference, metrics, logger);
         Default = _hashing;
         if (options.Value.Default.Length == 0)
         {
@@ -56,7 +58,7 @@ internal sealed class PackageModels : IItemModels
         }
     }
 
-    private PackageEncoder Load(string folder) => new(ModelPackage.Load(folder, ModelGraphs.Item, _inference, CancellationToken.None));
+    private PackageEncoder Load(string folder) => new(ModelPackage.Load(folder, ModelGraphs.Item, _inference, CancellationToken.None), _metrics, _logger);
 
     private PackageEncoder Keep(PackageEncoder encoder)
     {

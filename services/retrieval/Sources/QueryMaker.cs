@@ -12,7 +12,11 @@ namespace Mesh.Retrieval.Sources;
 /// </summary>
 internal sealed class QueryMaker(RetrievalMetrics metrics, TimeProvider clock, IOptions<RetrievalOptions> options, ILogger<QueryMaker> logger)
 {
+    // A tower that fails does so at every request.
+    private static readonly TimeSpan LogEvery = TimeSpan.FromSeconds(10);
+
     private readonly TimeSpan _timeout = TimeSpan.FromMilliseconds(options.Value.TowerTimeoutMs);
+    private long _loggedAt = long.MinValue; // timestamp; written by whichever request logs
 
     /// <param name="index">Leased by the caller.</param>
     /// <param name="history">The items of the sequence that the index knows, as the index has them.</param>
@@ -40,9 +44,15 @@ internal sealed class QueryMaker(RetrievalMetrics metrics, TimeProvider clock, I
 #pragma warning restore CA1031
         {
             metrics.TowerFellBack("failed");
-            Log.TowerFailed(logger, index.ModelVersion, exception);
+            if (MayLog()) Log.TowerFailed(logger, index.ModelVersion, exception);
         }
 
         return interest.Means;
+    }
+
+    private bool MayLog()
+    {
+        long now = clock.GetTimestamp(), last = Volatile.Read(ref _loggedAt);
+        return (last == long.MinValue || clock.GetElapsedTime(last, now) >= LogEvery) && Interlocked.CompareExchange(ref _loggedAt, now, last) == last;
     }
 }
