@@ -216,6 +216,43 @@ public sealed class ModelSwitchTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_try_that_fails_keeps_what_it_has_encoded_for_the_next()
+    {
+        await FillAsync(20);
+        _rig.Blobs.FailAtWrite = 1;
+        await GoLiveAsync("model-b", T + 1);
+        Assert.Equal(("model-a", 20), ((await _rig.HeadAsync()).ModelVersion, _b.Encoded));
+        await _rig.ApplyAsync(_rig.Upsert("item-3", "other words", T + 9), _rig.Delete("item-4", T + 9));
+
+        await TickAsync();
+
+        Assert.Equal(("model-b", 21), ((await _rig.HeadAsync()).ModelVersion, _b.Encoded)); // the one that changed
+        await _rig.AssertDurableAsync();
+    }
+
+    [Fact]
+    public async Task Tries_that_fail_come_at_twice_the_distance_each_time_until_a_message_asks_for_one()
+    {
+        await FillAsync(5);
+        int tries = 0;
+        _b.BeforeBatch = _ => throw new InvalidOperationException($"It fails, time {++tries}.");
+        await GoLiveAsync("model-b", T + 1);
+        var triesByTick = new List<int>();
+        for (int tick = 0; tick < 16; tick++)
+        {
+            await TickAsync();
+            triesByTick.Add(tries);
+        }
+
+        Assert.Equal([2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4, 5, 5], triesByTick);
+        await GoLiveAsync("model-b", T + 2);
+        Assert.Equal(6, tries);
+        _b.BeforeBatch = static _ => { };
+        await GoLiveAsync("model-b", T + 3);
+        AssertRow(_b, (await _rig.Writer.FindAsync("item-1", default))!);
+    }
+
+    [Fact]
     public async Task A_live_model_that_is_gone_gives_way_to_the_configured_one_and_a_snapshot_says_so()
     {
         await FillAsync(20);

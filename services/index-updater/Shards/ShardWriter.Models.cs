@@ -22,7 +22,7 @@ internal sealed partial class ShardWriter
 
     // Written within a turn.
     private Task _switching = Task.CompletedTask;
-    private string _switchingTo = "";
+    private ModelSwitch? _change; // the one under way, or one that failed and is tried again; null where the model that is wanted is live
     private CancellationTokenSource _switchStopping = new();
 
     /// <summary>Stores which model shall be live and begins to encode the catalogue for it. An earlier message than the newest changes nothing.</summary>
@@ -37,7 +37,7 @@ internal sealed partial class ShardWriter
             IItemEncoder encoder = _with.Models.Open(change.Version, change.Path);
             var choice = new ModelChoice { Version = change.Version, Path = change.Path, Stamp = stamp.ToMessage() };
             await StoreAsync(loaded, NewTurn(loaded, NowMs), head => head.ChosenModel = choice, NowMs, cancellation);
-            BeginSwitch(loaded, encoder);
+            BeginSwitch(loaded, encoder, isTick: false);
         },
         cancellation);
 
@@ -57,7 +57,7 @@ internal sealed partial class ShardWriter
 
         try
         {
-            BeginSwitch(loaded, chosen!.Stamp is null ? _with.Models.Default : _with.Models.Open(chosen.Version, chosen.Path));
+            BeginSwitch(loaded, chosen!.Stamp is null ? _with.Models.Default : _with.Models.Open(chosen.Version, chosen.Path), isTick: true);
         }
         catch (ModelRejectedException exception)
         {
@@ -66,23 +66,30 @@ internal sealed partial class ShardWriter
         }
     }
 
-    private void BeginSwitch(LoadedShard loaded, IItemEncoder encoder)
+    private void BeginSwitch(LoadedShard loaded, IItemEncoder encoder, bool isTick)
     {
-        if (!_switching.IsCompleted && _switchingTo == encoder.ModelVersion) return;
+        bool isKnown = _change?.Model.Encoder.ModelVersion == encoder.ModelVersion;
+        if (isKnown && !_switching.IsCompleted) return;
 
         _switchStopping.Cancel(); // one to a model that is no longer wanted
-        _switchingTo = "";
-        if (loaded.Model.Encoder.ModelVersion == encoder.ModelVersion) return;
+        if (!isKnown) _change = null;
+        if (loaded.Model.Encoder.ModelVersion == encoder.ModelVersion)
+        {
+            _change = null;
+            return;
+        }
+
+        if (isKnown && isTick && !_change!.IsDue()) return;
+        ModelSwitch change = _change ??= new ModelSwitch(new ItemModel(encoder));
         Task before = _switching;
         _switchStopping.Dispose();
         _switchStopping = CancellationTokenSource.CreateLinkedTokenSource(_stopping.Token);
         CancellationToken cancellation = _switchStopping.Token;
-        _switchingTo = encoder.ModelVersion;
         _switching = Task.Run(
             async () =>
             {
                 await before.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-                await SwitchAsync(new ModelSwitch(new ItemModel(encoder)), cancellation);
+                await SwitchAsync(change, cancellation);
             },
             CancellationToken.None);
     }
@@ -101,12 +108,14 @@ internal sealed partial class ShardWriter
             }
 
             await SnapshotAsync(change, cancellation);
+            await InTurnAsync(() => Task.FromResult(_change = _change == change ? null : _change), cancellation);
             _with.Metrics.ModelSwitched(isLive: true);
             Log.ModelSwitched(_with.Logger, _shard, change.Model.Version, change.Done, Stopwatch.GetElapsedTime(started).TotalSeconds);
         }
         catch (Exception exception)
         {
             if (cancellation.IsCancellationRequested) return;
+            change.Failed();
             _with.Metrics.ModelSwitched(isLive: false);
             Log.ModelSwitchFailed(_with.Logger, _shard, change.Model.Version, exception);
         }
@@ -132,7 +141,14 @@ internal sealed partial class ShardWriter
     private async Task<CatalogueEntry[]> MissingAsync(ModelSwitch change, CancellationToken cancellation)
     {
         CatalogueEntry[] missing = [];
-        await InTurnAsync(async () => missing = change.Missing((await EnsureLoadedAsync(cancellation)).Catalogue.Entries), cancellation);
+        await InTurnAsync(
+            async () =>
+            {
+                ShardCatalogue catalogue = (await EnsureLoadedAsync(cancellation)).Catalogue;
+                change.Forget(itemId => catalogue.Find(itemId) is { IsLive: true });
+                missing = change.Missing(catalogue.Entries);
+            },
+            cancellation);
         return missing;
     }
 
@@ -156,7 +172,7 @@ internal sealed partial class ShardWriter
 
         await _making.WaitAsync(cancellation);
         string live = (await LiveModelAsync(cancellation)).Encoder.ModelVersion;
-        if (live != change.Model.Encoder.ModelVersion) throw new InvalidOperationException($"Its snapshot came to nothing; {live} stays live. The next tick tries again.");
+        if (live != change.Model.Encoder.ModelVersion) throw new InvalidOperationException($"Its snapshot came to nothing; {live} stays live.");
     }
 
     private async Task<ItemModel> LiveModelAsync(CancellationToken cancellation)
