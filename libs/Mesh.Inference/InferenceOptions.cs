@@ -72,7 +72,7 @@ public sealed class ModelsOptions
     public string Root { get; init; } = "";
 
     /// <summary>
-    /// Folder of a package under Root. Empty, or not there = none: index-updater encodes items by hashing, the ranker's heuristic
+    /// Folder of a package, one name directly under Root. Empty, or not there = none: index-updater encodes items by hashing, the ranker's heuristic
     /// scores. Default "mini".
     /// </summary>
     public string Default { get; init; } = "mini";

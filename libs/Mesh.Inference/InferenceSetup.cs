@@ -1,3 +1,4 @@
+using Mesh.Contracts;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
@@ -11,7 +12,8 @@ public static class InferenceSetup
     {
         ArgumentNullException.ThrowIfNull(builder);
         builder.Services.AddOptions<InferenceOptions>().BindConfiguration("Inference").ValidateDataAnnotations().ValidateOnStart();
-        builder.Services.AddOptions<ModelsOptions>().BindConfiguration("Models").ValidateOnStart();
+        builder.Services.AddOptions<ModelsOptions>().BindConfiguration("Models").Validate(
+            static models => models.Default.Length == 0 || ModelChangeRules.IsPath(models.Default), $"Models:Default must be empty or {ModelChangeRules.PathRule}.").ValidateOnStart();
         builder.Services.AddSingleton<InferenceRuntime>();
         builder.Services.AddSingleton(provider => ModelFolder.Find(
             provider.GetRequiredService<IOptions<ModelsOptions>>().Value, provider.GetRequiredService<IHostEnvironment>().ContentRootPath));

@@ -1,3 +1,5 @@
+using Mesh.Contracts;
+
 namespace Mesh.Inference;
 
 /// <summary>Where model packages lie, for services: the folder of <c>Models:Root</c>, or the one found.</summary>
@@ -24,22 +26,19 @@ public sealed record ModelFolder(string Path)
     }
 
     /// <summary>The folder of a package, such as "mini".</summary>
-    /// <exception cref="ModelRejectedException">The path leaves the root: messages from a topic name it.</exception>
+    /// <exception cref="ModelRejectedException">The name is none of a folder directly under the root (messages from a topic name it), or no package is there.</exception>
     public string Resolve(string package)
     {
-        string full = System.IO.Path.GetFullPath(package, Path);
-        string relative = System.IO.Path.GetRelativePath(Path, full);
-        if (package.Length == 0 || relative == "." || relative.StartsWith("..", StringComparison.Ordinal) || System.IO.Path.IsPathRooted(relative))
-        {
-            throw new ModelRejectedException($"'{package}' is not a folder under Models:Root ({Path}).");
-        }
-
-        return full;
+        if (!ModelChangeRules.IsPath(package)) throw new ModelRejectedException($"'{package}' is not {ModelChangeRules.PathRule} ({Path}).");
+        string folder = System.IO.Path.Combine(Path, package);
+        return HasManifest(folder)
+            ? folder
+            : throw new ModelRejectedException($"{package} under Models:Root ({Path}) has no {ModelManifest.FileName}. Copy the package there first.") { MayCome = true };
     }
 
-    /// <summary>Folders directly under the root that have a manifest, by name.</summary>
+    /// <summary>Folders directly under the root that have a manifest and a name that messages may have, by name.</summary>
     public IReadOnlyList<string> Packages() => !Directory.Exists(Path) ? [] : [.. Directory.EnumerateDirectories(Path)
-        .Where(folder => File.Exists(System.IO.Path.Combine(folder, ModelManifest.FileName))).Order(StringComparer.Ordinal)];
+        .Where(folder => ModelChangeRules.IsPath(System.IO.Path.GetFileName(folder)) && HasManifest(folder)).Order(StringComparer.Ordinal)];
 
     /// <summary>The folder of the package of that version; null where none is. A broken package beside it is passed over.</summary>
     public string? FindVersion(string version) => Packages().FirstOrDefault(folder => IsVersion(folder, version));
@@ -55,6 +54,8 @@ public sealed record ModelFolder(string Path)
             return false;
         }
     }
+
+    private static bool HasManifest(string folder) => File.Exists(System.IO.Path.Combine(folder, ModelManifest.FileName));
 
     private static bool HoldsPackage(string models) => new ModelFolder(models).Packages().Count > 0;
 }

@@ -50,8 +50,8 @@ internal static partial class Log
     [LoggerMessage(EventId = 5015, Level = LogLevel.Error, Message = "Shard {Shard} could not go over to model {Model}; the live one stays. A later tick goes on with what is encoded")]
     public static partial void ModelSwitchFailed(ILogger logger, uint shard, string model, Exception exception);
 
-    [LoggerMessage(EventId = 5016, Level = LogLevel.Error, Message = "Model {Model} cannot go live and its message is dropped: {Reason}")]
-    public static partial void ModelRefused(ILogger logger, string model, string reason);
+    [LoggerMessage(EventId = 5016, Level = LogLevel.Error, Message = "Model {Model} cannot go live and its message {Outcome}: {Reason}")]
+    public static partial void ModelRefused(ILogger logger, string model, string outcome, string reason);
 
     [LoggerMessage(EventId = 5019, Level = LogLevel.Error,
         Message = "Model {Model} gives {Refused} of {Items} items a vector that is not finite or codes that its books do not have, the first is {ItemId}: they are kept without, for followers and trending")]

@@ -19,8 +19,8 @@ internal static partial class Log
     public static partial void ModelRefused(ILogger logger, string modelVersion, string path, string liveVersion, string reason);
 
     [LoggerMessage(EventId = 4006, Level = LogLevel.Error,
-        Message = "Change {EventId} to model {ModelVersion} dropped: it names no version, or '{Path}' is no folder of the root")]
-    public static partial void ChangeRefused(ILogger logger, string eventId, string modelVersion, string path);
+        Message = "Change {EventId} of the model can never be applied and is dropped: {Fault}")]
+    public static partial void ChangeRefused(ILogger logger, string eventId, string fault);
 
     [LoggerMessage(EventId = 4007, Level = LogLevel.Warning,
         Message = "No package under the models' root says version {ModelVersion}; the heuristic scores what is of it")]

@@ -71,13 +71,15 @@ public sealed class UpdaterServiceTests : IDisposable
         listener.Start();
 
         Assert.Equal(
-            ["DROP", "DROP", "DROP", "DROP"],
-            await _app.DeliverAsync(Topics.Models, Model("mini-00000000"), Model("mini-00000000", path: "../.."), Model(""), Model("hash64-1", Now + (48 * 3_600_000))));
+            ["RETRY", "RETRY", "DROP", "DROP", "DROP", "DROP"],
+            await _app.DeliverAsync(
+                Topics.Models, Model("mini-00000000"), Model("mini-00000000", path: "not-there-yet"), Model("mini-00000000", path: "mini"),
+                Model("mini-00000000", path: "../.."), Model(""), Model("hash64-1", Now + (48 * 3_600_000))));
         UpdaterStatus before = await StatusAsync();
         Assert.Equal(["SUCCESS"], await _app.DeliverAsync(Topics.Models, Model("hash64-1")));
         await Eventually.TrueAsync(async () => (await StatusAsync()).ModelVersion.StartsWith("hash64-1+rq", StringComparison.Ordinal), "the chosen model is live");
 
-        Assert.Equal(2, refused); // the unknown ones; the others are faults of the message
+        Assert.Equal(3, refused); // the unknown ones; the others are faults of the message
         Assert.Equal((ModelVariant.MiniVersion, ""), (before.ModelVersion, before.NextModelVersion));
         Assert.Equal("", (await StatusAsync()).NextModelVersion);
     }

@@ -301,9 +301,24 @@ public sealed class ModelPackageTests
     [InlineData("")]
     [InlineData(".")]
     [InlineData("mini/../..")]
-    public void A_package_path_that_leaves_the_root_is_refused(string path)
+    [InlineData("a/b")] // a package there would not be found by its version
+    [InlineData("a\0b")]
+    public void What_is_not_one_folder_name_is_no_package(string path)
     {
-        Assert.Throws<ModelRejectedException>(() => new ModelFolder("/srv/models").Resolve(path));
+        ModelRejectedException refused = Assert.Throws<ModelRejectedException>(() => new ModelFolder("/srv/models").Resolve(path));
+
+        Assert.Contains("is not one folder name", refused.Message, StringComparison.Ordinal);
+        Assert.False(refused.MayCome);
+    }
+
+    [Fact]
+    public void A_package_that_is_not_there_may_come()
+    {
+        using var folder = new TempFolder();
+
+        Assert.True(Assert.Throws<ModelRejectedException>(() => new ModelFolder(folder.Path).Resolve("next")).MayCome);
+        folder.Write("next/manifest.json", "{}");
+        Assert.Equal(folder.In("next"), new ModelFolder(folder.Path).Resolve("next"));
     }
 
     [Fact]

@@ -26,9 +26,9 @@ public sealed class DiskPackageTests : IDisposable
         ScoreResponse before = await app.ScoreAsync(request);
 
         Task<ScoreResponse>[] during = [.. Enumerable.Range(0, 20).Select(_ => app.ScoreAsync(request))];
-        Assert.Equal("SUCCESS", await app.DeliverAsync(new ModelChange { EventId = "1", TimeMs = 1, Version = other, Path = "other" }));
+        Assert.Equal("SUCCESS", await app.DeliverAsync(new ModelChange { EventId = Ulid.NewUlid().ToString(), TimeMs = 1, Version = other, Path = "other" }));
         ScoreResponse after = await app.ScoreAsync(request);
-        Assert.Equal("SUCCESS", await app.DeliverAsync(new ModelChange { EventId = "2", TimeMs = 2, Version = _version, Path = "mini" }));
+        Assert.Equal("SUCCESS", await app.DeliverAsync(new ModelChange { EventId = Ulid.NewUlid().ToString(), TimeMs = 2, Version = _version, Path = "mini" }));
 
         Assert.Equal((_version, other, _version), (before.ModelVersion, after.ModelVersion, (await app.ScoreAsync(request)).ModelVersion));
         Assert.Equal(before.Scores, after.Scores);
@@ -53,7 +53,7 @@ public sealed class DiskPackageTests : IDisposable
         await File.WriteAllBytesAsync(_root.In("other", file), bytes);
         using RankerApp app = App();
 
-        Assert.Equal("DROP", await app.DeliverAsync(new ModelChange { EventId = "1", TimeMs = 1, Version = other, Path = "other" }));
+        Assert.Equal("DROP", await app.DeliverAsync(new ModelChange { EventId = Ulid.NewUlid().ToString(), TimeMs = 1, Version = other, Path = "other" }));
 
         Assert.Equal(_version, (await app.ScoreAsync(MiniModelTests.Request(seed: 1, 5))).ModelVersion);
         Assert.Equal([_version], (await app.StatusAsync()).ModelVersions);
@@ -71,7 +71,7 @@ public sealed class DiskPackageTests : IDisposable
         using RankerApp app = App();
         using RankerApp onlyOther = App("other");
 
-        Assert.Equal("DROP", await app.DeliverAsync(new ModelChange { EventId = "1", TimeMs = 1, Version = other, Path = "other" }));
+        Assert.Equal("DROP", await app.DeliverAsync(new ModelChange { EventId = Ulid.NewUlid().ToString(), TimeMs = 1, Version = other, Path = "other" }));
 
         Assert.Equal(_version, (await app.ScoreAsync(MiniModelTests.Request(seed: 1, 5))).ModelVersion);
         Assert.Equal("heuristic", (await onlyOther.ScoreAsync(MiniModelTests.Request(seed: 1, 5))).Arm);
@@ -102,6 +102,14 @@ public sealed class DiskPackageTests : IDisposable
 
         Assert.Equal("heuristic", response.Arm);
         Assert.StartsWith("no_model: ", response.FallbackReason, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_default_that_is_not_one_folder_name_stops_the_service_at_start()
+    {
+        using RankerApp app = App("trained/mini");
+
+        Assert.Contains("Models:Default must be empty or one folder name", Assert.ThrowsAny<Exception>(() => app.Services).Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -56,7 +56,7 @@ public sealed class ModelVersionTests : IDisposable
         Assert.Equal("DROP", await _app.DeliverAsync(Change("m-4", "broken", 10)));
         Assert.Equal("DROP", await _app.DeliverAsync(Change("m-2", "second", 11)));
         Assert.Equal("DROP", await _app.DeliverAsync(Change("m-9", "third", 12)));
-        foreach (string path in new[] { "../third", "/third", "a/../../third", "C:\\third" }) Assert.Equal("DROP", await _app.DeliverAsync(Change("m-9", path, 13)));
+        foreach (string path in new[] { "../third", "/third", "a/../../third", "C:\\third", "a/third" }) Assert.Equal("DROP", await _app.DeliverAsync(Change("m-9", path, 13)));
         Assert.Equal("RETRY", await _app.DeliverAsync(Change("m-5", "not-there-yet", 14)));
 
         RankerStatus status = await _app.StatusAsync();
@@ -78,6 +78,31 @@ public sealed class ModelVersionTests : IDisposable
 
         Assert.Equal(!depends, ModelTrial.Run(model, new TransformerOptions()));
         Assert.Equal([64, 512], model.RowsOfRuns.Distinct());
+    }
+
+    [Fact]
+    public async Task Of_two_changes_of_one_millisecond_the_same_one_wins_whichever_comes_first()
+    {
+        ModelChange[] changes = [Change("m-2", "second", timeMs: 10), Change("m-3", "third", timeMs: 10)];
+        ModelChange winner = changes.MaxBy(ModelChangeRules.OrderOf)!, loser = changes.MinBy(ModelChangeRules.OrderOf)!;
+
+        Assert.Equal("SUCCESS", await _app.DeliverAsync(winner));
+        Assert.Equal("SUCCESS", await _app.DeliverAsync(loser));
+
+        Assert.Equal(winner.Version, (await _app.StatusAsync()).ModelVersion);
+    }
+
+    [Fact]
+    public async Task A_change_that_can_never_be_applied_is_dropped_and_one_whose_version_is_nowhere_comes_again()
+    {
+        long nowMs = ScoreRequests.NowMs;
+        Assert.Equal("DROP", await _app.DeliverAsync(Change("m-2", "second", nowMs + (25 * 3_600_000))));
+        Assert.Equal("DROP", await _app.DeliverAsync(Change("m-2", "second", 0)));
+        Assert.Equal("DROP", await _app.DeliverAsync(Change("a\0b", "", 10)));
+        Assert.Equal("DROP", await _app.DeliverAsync(new ModelChange(Change("m-2", "second", 10)) { EventId = "1" }));
+        Assert.Equal("RETRY", await _app.DeliverAsync(Change("m-9", "", 10)));
+
+        Assert.Equal("m-1", (await _app.StatusAsync()).ModelVersion);
     }
 
     [Fact]
@@ -177,7 +202,7 @@ public sealed class ModelVersionTests : IDisposable
     private static ScoreRequest Named(string version) => With(ScoreRequests.Request(seed: 1, 10), copy => copy.ModelVersion = version);
 
     private static ModelChange Change(string version, string path, long timeMs) =>
-        new() { EventId = $"{timeMs}", TimeMs = timeMs, Version = version, Path = path };
+        new() { EventId = Ulid.NewUlid().ToString(), TimeMs = timeMs, Version = version, Path = path };
 
     private static System.Diagnostics.Metrics.IMeterFactory FactoryOf(RankerApp app) =>
         (System.Diagnostics.Metrics.IMeterFactory)app.Services.GetService(typeof(System.Diagnostics.Metrics.IMeterFactory))!;

@@ -69,7 +69,7 @@ public sealed class TransformerProtocolTests : IDisposable
         _store.Add("next", newer);
         ScoreRequest request = ScoreRequests.Request(seed: 1, 5);
         PrepareResponse prepared = await _app.PrepareAsync(Prepare(request));
-        Assert.Equal("SUCCESS", await _app.DeliverAsync(new ModelChange { EventId = "1", TimeMs = 5, Version = "m-2", Path = "next" }));
+        Assert.Equal("SUCCESS", await _app.DeliverAsync(new ModelChange { EventId = Ulid.NewUlid().ToString(), TimeMs = 5, Version = "m-2", Path = "next" }));
 
         ScoreResponse missing = await _app.ScoreAsync(With(Named(request, prepared), copy => copy.ModelVersion = "m-2"));
         ScoreResponse again = await _app.ScoreAsync(With(request, copy => (copy.ModelVersion, copy.ContextId) = ("m-2", prepared.ContextId)));

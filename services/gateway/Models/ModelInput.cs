@@ -11,8 +11,6 @@ namespace Mesh.Gateway.Models;
 /// <param name="Path">Its folder under Models:Root of the services, such as "mini".</param>
 public sealed record ModelInput(string? Version, string? Path)
 {
-    internal const int PathLengthMax = 256;
-
     internal static ModelInput Bind(JsonElement element, out Faults faults)
     {
         JsonRow row = JsonRow.Open(element);
@@ -31,8 +29,6 @@ internal sealed class ModelInputValidator : AbstractValidator<ModelInput>
         RuleFor(input => input.Version).IsId("version");
 
         // The services look no further than their Models:Root; a path that leaves it is a mistake, and better told here.
-        RuleFor(input => input.Path).Must(path => path is { Length: > 0 and <= ModelInput.PathLengthMax } && path.Split('/').All(MeshId.IsValid))
-            .WithMessage((_, path) =>
-                $"path {Shown.Value(path)} is not a folder under Models:Root: at most {ModelInput.PathLengthMax} characters, each part {MeshId.Rule}, with / between.");
+        RuleFor(input => input.Path).Must(ModelChangeRules.IsPath).WithMessage((_, path) => $"path {Shown.Value(path)} is not {ModelChangeRules.PathRule}.");
     }
 }

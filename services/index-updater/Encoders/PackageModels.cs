@@ -50,7 +50,7 @@ internal sealed class PackageModels : IItemModels
             if (_kept.Find(encoder => encoder.ModelVersion == version) is { } kept) return Keep(kept);
             string folder = path.Length > 0
                 ? _folder.Resolve(path)
-                : _folder.FindVersion(version) ?? throw new ModelRejectedException($"No package under {_folder.Path} is {version}.");
+                : _folder.FindVersion(version) ?? throw new ModelRejectedException($"No package under {_folder.Path} is {version}.") { MayCome = true };
             PackageEncoder encoder = Load(folder);
             return encoder.ModelVersion == version
                 ? Keep(encoder)

@@ -31,7 +31,8 @@ internal sealed partial class ShardWriter
         async () =>
         {
             LoadedShard loaded = await EnsureLoadedAsync(cancellation);
-            var stamp = Stamp.Of(change.TimeMs, change.EventId);
+            (long timeMs, uint tie) = ModelChangeRules.OrderOf(change);
+            var stamp = new Stamp(timeMs, tie);
             if (_log.Head.ChosenModel?.Stamp is { } known && Stamp.Of(known) >= stamp) return;
 
             IItemEncoder encoder = _with.Models.Open(change.Version, change.Path);

@@ -6,9 +6,6 @@ namespace Mesh.IndexUpdater.Writing;
 /// <summary>Why an event can never be applied; empty where it can. The gateway checks too: these are for other producers.</summary>
 internal static class EventFaults
 {
-    private const int PathLengthMax = 256;
-    private const long AheadMsMax = 24 * 3_600_000;
-
     public static string Of(ItemChange change)
     {
         if (Common(change.EventId, change.TimeMs) is { Length: > 0 } fault) return fault;
@@ -40,15 +37,6 @@ internal static class EventFaults
         if (Common(page.EventId, page.TimeMs) is { Length: > 0 } fault) return fault;
         if (page.ItemIds.Count > Limits.BatchMax) return $"it has {page.ItemIds.Count} items; at most {Limits.BatchMax}";
         return page.ItemIds.Select(id => Id("item id", id)).FirstOrDefault(itemFault => itemFault.Length > 0) ?? "";
-    }
-
-    /// <param name="nowMs">A time far ahead would win over every message until then.</param>
-    public static string Of(ModelChange change, long nowMs)
-    {
-        if (Common(change.EventId, change.TimeMs) is { Length: > 0 } fault) return fault;
-        if (change.TimeMs > nowMs + AheadMsMax) return $"its time {change.TimeMs} is more than {AheadMsMax / 3_600_000} h ahead; Unix milliseconds are expected";
-        if (change.Version.Length is 0 or > Limits.IdLengthMax) return $"its version has {change.Version.Length} characters; 1-{Limits.IdLengthMax} are allowed";
-        return change.Path.Length > PathLengthMax ? $"its path has {change.Path.Length} characters; at most {PathLengthMax}" : "";
     }
 
     private static string Of(Item item)

@@ -48,12 +48,15 @@ internal sealed class EventSubscriber(
     public Task<IReadOnlyList<Delivery>> ImpressionsAsync(IReadOnlyList<Impressions> pages, CancellationToken cancellation) =>
         CountAsync(pages, Topics.Impressions, EventFaults.Of, page => page.EventId, ByShard, cancellation);
 
-    /// <summary>Each shard stores the change and goes over in its own time. A model that cannot be opened is dropped: sent again it would be no better.</summary>
+    /// <summary>
+    /// Each shard stores the change and goes over in its own time. A package that is not there may come, so its message comes again; one that
+    /// is refused is dropped: sent again it would be no better.
+    /// </summary>
     public async Task<IReadOnlyList<Delivery>> ModelsAsync(IReadOnlyList<ModelChange> changes, CancellationToken cancellation)
     {
         var deliveries = new Delivery[changes.Count];
         long nowMs = clock.GetUtcNow().ToUnixTimeMilliseconds();
-        foreach (int index in Check(changes, Topics.Models, change => EventFaults.Of(change, nowMs), change => change.EventId, deliveries))
+        foreach (int index in Check(changes, Topics.Models, change => ModelChangeRules.FaultOf(change, nowMs), change => change.EventId, deliveries))
         {
             deliveries[index] = await ChangeModelAsync(changes[index], cancellation);
         }
@@ -72,8 +75,8 @@ internal sealed class EventSubscriber(
         catch (ModelRejectedException exception)
         {
             metrics.ModelRefused();
-            Log.ModelRefused(logger, change.Version, exception.Message);
-            return Delivery.Drop;
+            Log.ModelRefused(logger, change.Version, exception.MayCome ? "comes again" : "is dropped", exception.Message);
+            return exception.MayCome ? Delivery.Retry : Delivery.Drop;
         }
         catch (Exception exception) when (!cancellation.IsCancellationRequested)
         {

@@ -16,7 +16,6 @@ internal sealed class ModelKeeper(
 {
     // Names that callers made up must not gather.
     private const int MissingMax = 256;
-    private const int PathLengthMax = 256;
 
     private readonly TransformerOptions _options = options.Value;
     private readonly SemaphoreSlim _turn = new(1, 1);
@@ -27,7 +26,7 @@ internal sealed class ModelKeeper(
 
     public override async Task StartAsync(CancellationToken cancellationToken)
     {
-        if (store.DefaultPath is { } path) await TryInstallAsync(path, version: null, liveSinceMs: 0, cancellationToken);
+        if (store.DefaultPath is { } path) await TryInstallAsync(path, version: null, order: default((long, uint)), cancellationToken);
         else Log.NoModel(logger);
         await base.StartAsync(cancellationToken);
     }
@@ -72,7 +71,7 @@ internal sealed class ModelKeeper(
             Delivery outcome = Delivery.Drop;
             try
             {
-                if (store.Find(version) is { } path) outcome = await TryInstallAsync(path, version, liveSinceMs: null, stoppingToken);
+                if (store.Find(version) is { } path) outcome = await TryInstallAsync(path, version, order: null, stoppingToken);
                 else Log.VersionMissing(logger, version);
             }
             catch (Exception exception) when (exception is not OperationCanceledException)
@@ -93,28 +92,32 @@ internal sealed class ModelKeeper(
 
     private async Task<Delivery> ReceiveAsync(ModelChange change, CancellationToken cancellation)
     {
-        if (change.Version.Length is 0 or > RankerFaults.VersionLengthMax || !IsFolderOfRoot(change.Path))
+        if (ModelChangeRules.FaultOf(change, clock.GetUtcNow().ToUnixTimeMilliseconds()) is { Length: > 0 } fault)
         {
-            Log.ChangeRefused(logger, change.EventId, change.Version, change.Path);
+            Log.ChangeRefused(logger, change.EventId, fault);
             return Delivery.Drop;
         }
 
-        string path = change.Path.Length > 0 ? change.Path : store.Find(change.Version) ?? change.Version;
-        return await TryInstallAsync(path, change.Version, change.TimeMs, cancellation);
+        // Without a path every folder of the root is looked at; a version that is held needs none.
+        string? path = change.Path.Length > 0 ? change.Path : store.Find(change.Version);
+        if (path is null && !models.Versions.Contains(change.Version))
+        {
+            metrics.ModelChanged("refused");
+            Log.VersionMissing(logger, change.Version);
+            return Delivery.Retry;
+        }
+
+        return await TryInstallAsync(path ?? "", change.Version, ModelChangeRules.OrderOf(change), cancellation);
     }
 
-    // What comes by a topic must not lead anywhere else. Empty = every folder of the root is looked at.
-    private static bool IsFolderOfRoot(string path) => path.Length <= PathLengthMax && path.Split('/').All(name => name is not ("." or ".."))
-        && path.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.' or '/') && !path.StartsWith('/');
-
-    private async Task<Delivery> TryInstallAsync(string path, string? version, long? liveSinceMs, CancellationToken cancellation)
+    private async Task<Delivery> TryInstallAsync(string path, string? version, (long TimeMs, uint Tie)? order, CancellationToken cancellation)
     {
         await _turn.WaitAsync(cancellation);
         try
         {
             // Held already where the message came twice, or a request named the version first.
             string held = version is not null && models.Versions.Contains(version) ? version : Install(path, version);
-            if (liveSinceMs is { } since && models.TryMakeLive(held, since)) Log.ModelLive(logger, held, path);
+            if (order is { } of && models.TryMakeLive(held, of)) Log.ModelLive(logger, held, path);
             return Delivery.Success;
         }
         catch (ModelRefusedException refused)

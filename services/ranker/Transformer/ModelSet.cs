@@ -11,7 +11,7 @@ internal sealed class ModelSet(int modelsMax, RankerMetrics metrics) : IDisposab
     private readonly Lock _gate = new();
     private readonly List<LoadedModel> _models = []; // most recently used first, under _gate
     private string _live = "";                       // under _gate
-    private long _liveSinceMs = long.MinValue;       // time of the change that made it live, under _gate
+    private (long TimeMs, uint Tie) _liveSince;      // order of the change that made it live, under _gate
 
     /// <summary>Version for requests that name none; empty where no model is loaded.</summary>
     public string Live
@@ -64,13 +64,14 @@ internal sealed class ModelSet(int modelsMax, RankerMetrics metrics) : IDisposab
     }
 
     /// <summary>Makes a loaded version live; a change older than the last one changes nothing.</summary>
-    public bool TryMakeLive(string version, long timeMs)
+    /// <param name="order">See <see cref="Contracts.ModelChangeRules.OrderOf"/>.</param>
+    public bool TryMakeLive(string version, (long TimeMs, uint Tie) order)
     {
         lock (_gate)
         {
-            if (timeMs < _liveSinceMs || _models.All(model => model.Version != version)) return false;
+            if (order.CompareTo(_liveSince) < 0 || _models.All(model => model.Version != version)) return false;
             _live = version;
-            _liveSinceMs = timeMs;
+            _liveSince = order;
             return true;
         }
     }

@@ -14,18 +14,11 @@ internal sealed class PackageStore(ModelFolder root, InferenceRuntime runtime, I
     {
         try
         {
-            string folder = root.Resolve(path);
-            if (!File.Exists(Path.Combine(folder, ModelManifest.FileName)))
-            {
-                throw new ModelRefusedException(
-                    $"{path} under Models:Root ({root.Path}) has no {ModelManifest.FileName}. Copy the package there first.", mayCome: true);
-            }
-
-            return new OnnxRankModel(ModelPackage.Load(folder, ModelGraphs.Ranking, runtime, CancellationToken.None));
+            return new OnnxRankModel(ModelPackage.Load(root.Resolve(path), ModelGraphs.Ranking, runtime, CancellationToken.None));
         }
         catch (ModelRejectedException rejected)
         {
-            throw new ModelRefusedException(rejected.Message, inner: rejected);
+            throw new ModelRefusedException(rejected.Message, rejected.MayCome, rejected);
         }
     }
 }
