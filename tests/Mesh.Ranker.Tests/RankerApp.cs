@@ -6,6 +6,7 @@ using Mesh.Contracts;
 using Mesh.Hosting;
 using Mesh.Ranker.Tests.Fakes;
 using Mesh.Ranker.Transformer;
+using Mesh.Testing;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
 using Microsoft.AspNetCore.TestHost;
@@ -72,21 +73,5 @@ internal sealed class RankerApp(Dictionary<string, string?>? settings = null, IM
             if (!fromDisk) services.Replace(ServiceDescriptor.Singleton(store ?? new FakeModelStore()));
             if (clock is not null) services.Replace(ServiceDescriptor.Singleton(clock));
         });
-    }
-}
-
-/// <summary>Settings that a test changes while the service runs, as an edited file does.</summary>
-internal sealed class ReloadableSettings(Dictionary<string, string?> settings) : ConfigurationProvider, IConfigurationSource
-{
-    public IConfigurationProvider Build(IConfigurationBuilder builder)
-    {
-        foreach ((string key, string? value) in settings) Set(key, value);
-        return this;
-    }
-
-    public void Change(string key, string? value)
-    {
-        Set(key, value);
-        OnReload();
     }
 }
