@@ -36,6 +36,12 @@ internal static partial class Log
     [LoggerMessage(EventId = 3012, Level = LogLevel.Error, Message = "Snapshot {IndexVersion} cannot be read: {Reason}. The one before is tried")]
     public static partial void SnapshotPassedOver(ILogger logger, string indexVersion, string reason);
 
+    [LoggerMessage(EventId = 3013, Level = LogLevel.Information, Message = "Value formulas changed: two-tower ranks by '{TwoTower}', semantic-id by '{SemanticId}'")]
+    public static partial void ValueFormulasChanged(ILogger logger, string twoTower, string semanticId);
+
+    [LoggerMessage(EventId = 3014, Level = LogLevel.Error, Message = "New value formulas refused: {Faults}. Those before stay: two-tower ranks by '{TwoTower}', semantic-id by '{SemanticId}'")]
+    public static partial void ValueFormulasRefused(ILogger logger, string faults, string twoTower, string semanticId);
+
     [LoggerMessage(EventId = 3009, Level = LogLevel.Error, Message = "Source {Source} failed; the answer goes out without it")]
     public static partial void SourceFailed(ILogger logger, string source, Exception exception);
 }

@@ -5,6 +5,7 @@ using Mesh.Retrieval.Deltas;
 using Mesh.Retrieval.Filters;
 using Mesh.Retrieval.Index;
 using Mesh.Retrieval.Requests;
+using Mesh.Retrieval.Values;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.Extensions.Options;
 
@@ -18,6 +19,7 @@ internal static class RetrievalEndpoints
 {
     public static void MapRetrieval(this WebApplication app)
     {
+        app.Services.GetRequiredService<ValueFormulas>(); // a faulty formula stops the start, not the first request
         app.MapPost("/retrieve", RetrieveAsync);
         app.MapPost("/history", HistoryAsync);
         app.MapPost("/similar", SimilarAsync);
@@ -81,8 +83,13 @@ internal static class RetrievalEndpoints
         return holder.Current is { } index ? new ProtobufResult(Retriever.Lookup(index, request)) : StillLoading(context);
     }
 
-    private static ProtobufResult Status(IndexHolder holder, FollowerState state, IOptions<RetrievalOptions> options) =>
-        new(state.Describe(holder.Current, options.Value));
+    private static ProtobufResult Status(IndexHolder holder, FollowerState state, ValueFormulas values, IOptions<RetrievalOptions> options)
+    {
+        RetrievalStatus status = state.Describe(holder.Current, options.Value);
+        status.ValueFormula = values.Current.TwoTowerText;
+        status.SemanticIdValueFormula = values.Current.SemanticIdText;
+        return new ProtobufResult(status);
+    }
 
     // What is left of the caller's budget less the time that merging and writing take: a source that uses up its time must
     // not take the answer of the others with it.

@@ -20,6 +20,8 @@ internal sealed class RetrievalMetrics
     private readonly Counter<long> _towerFallbacks;
     private readonly Counter<long> _gapsRepaired;
     private readonly Counter<long> _swaps;
+    private readonly Counter<long> _valueChanges;
+    private readonly Counter<long> _valuesNotFinite;
 
     public RetrievalMetrics(IMeterFactory meters, IndexHolder holder, FollowerState state)
     {
@@ -38,6 +40,8 @@ internal sealed class RetrievalMetrics
             "mesh.retrieval.tower.fallbacks", "{request}", "Requests whose query vectors are means of the history though there is a tower, by reason: late, failed.");
         _gapsRepaired = meter.CreateCounter<long>("mesh.retrieval.gap.repaired", "{gap}", "Ranges of deltas that never arrived and were fetched from index-updater.");
         _swaps = meter.CreateCounter<long>("mesh.retrieval.snapshot.swaps", "{swap}", "Indexes swapped in: snapshots and compactions.");
+        _valueChanges = meter.CreateCounter<long>("mesh.retrieval.value.changes", "{change}", "Changes of the value formulas, by outcome: taken, refused.");
+        _valuesNotFinite = meter.CreateCounter<long>("mesh.retrieval.value.not_finite", "{candidate}", "Candidates whose value was not finite and so the worst.");
         meter.CreateObservableGauge("mesh.retrieval.index.items", () => holder.Current?.Items ?? 0, "{item}", "Items in the index.");
         meter.CreateObservableGauge("mesh.retrieval.index.tombstones", () => holder.Current?.Vectors.Tombstones ?? 0, "{slot}", "Dead vector slots.");
         meter.CreateObservableGauge("mesh.retrieval.index.bytes", () => holder.Current?.Bytes ?? 0, "By", "Heap bytes of the index.");
@@ -71,6 +75,11 @@ internal sealed class RetrievalMetrics
 
     /// <param name="cause">"gap": later deltas showed it; "probe": the comparison with the head did.</param>
     public void GapRepaired(string cause) => _gapsRepaired.Add(1, new KeyValuePair<string, object?>("cause", cause));
+
+    /// <param name="outcome">"taken" or "refused".</param>
+    public void ValueFormulasChanged(string outcome) => _valueChanges.Add(1, new KeyValuePair<string, object?>("outcome", outcome));
+
+    public void ValuesNotFinite(string source, int count) => _valuesNotFinite.Add(count, new KeyValuePair<string, object?>("source", source));
 
     public void Swapped(string cause) => _swaps.Add(1, new KeyValuePair<string, object?>("cause", cause));
 }

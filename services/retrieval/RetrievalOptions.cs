@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using Mesh.Retrieval.Sources;
 using Microsoft.Extensions.Options;
 
 namespace Mesh.Retrieval;
@@ -58,6 +59,20 @@ public sealed class RetrievalOptions
     /// <summary>Query vectors made of one user's history at most, where there is no user tower. Default 3.</summary>
     [Range(1, 16)]
     public int QueryVectorsMax { get; init; } = 3;
+
+    /// <summary>
+    /// How the answers for several query vectors become one. Max: one search, by the largest similarity. Union: one search per vector,
+    /// each with an equal part of the limit. Default Max.
+    /// </summary>
+    [EnumDataType(typeof(QueryMerge))]
+    public QueryMerge QueryMerge { get; init; } = QueryMerge.Max;
+
+    /// <summary>
+    /// Nearest rows that a value formula of two-tower chooses from, as a multiple of the source's limit; a row further away is not
+    /// found however high its value. Default 4.
+    /// </summary>
+    [Range(1, 64)]
+    public int ValuePoolMultiple { get; init; } = 4;
 
     /// <summary>Newest events of the history that shape the query and the favoured prefixes. Default 512.</summary>
     [Range(1, 4_096)]

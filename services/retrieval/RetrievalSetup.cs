@@ -4,6 +4,7 @@ using Mesh.Retrieval.Deltas;
 using Mesh.Retrieval.Index;
 using Mesh.Retrieval.Requests;
 using Mesh.Retrieval.Sources;
+using Mesh.Retrieval.Values;
 using Mesh.Snapshots;
 using Microsoft.Extensions.Options;
 
@@ -18,6 +19,10 @@ internal static class RetrievalSetup
         services.AddOptions<RetrievalOptions>().BindConfiguration(RetrievalOptions.Section).ValidateDataAnnotations().ValidateOnStart();
         services.AddSingleton<IValidateOptions<RetrievalOptions>, RetrievalOptionsRules>();
 
+        // Not validated by the framework: its validation throws into whoever reloads the configuration. ValueFormulas checks.
+        services.AddOptions<ValueFormulaOptions>().BindConfiguration(RetrievalOptions.Section);
+        services.AddSingleton<ValueFormulas>();
+
         builder.AddInference();
         services.AddSingleton<IndexHolder>();
         services.AddSingleton<FollowerState>();
@@ -31,8 +36,10 @@ internal static class RetrievalSetup
         services.AddHealthChecks().AddCheck<IndexHealthCheck>("index", tags: [MeshDefaults.ReadyTag]);
 
         services.AddSingleton<ISource>(provider => new InNetworkSource(Options(provider).InNetworkPerAuthorMax, Options(provider).InNetworkRetentionHours));
+        services.AddSingleton(provider => TwoTowerShape.From(Options(provider)));
         services.AddSingleton<ISource, TwoTowerSource>();
-        services.AddSingleton<ISource>(provider => new SemanticIdSource(Options(provider).PrefixScanMax));
+        services.AddSingleton<ISource>(provider => new SemanticIdSource(
+            Options(provider).PrefixScanMax, provider.GetRequiredService<ValueFormulas>(), provider.GetRequiredService<RetrievalMetrics>()));
         services.AddSingleton<ISource, TrendingSource>();
         services.AddSingleton<QueryMaker>();
         services.AddSingleton<Retriever>();

@@ -1,7 +1,13 @@
+using System.Diagnostics.Metrics;
 using System.Runtime.InteropServices;
 using Google.Protobuf;
 using Mesh.Contracts;
+using Mesh.Retrieval.Deltas;
 using Mesh.Retrieval.Index;
+using Mesh.Retrieval.Sources;
+using Mesh.Retrieval.Values;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
 namespace Mesh.Retrieval.Tests;
@@ -26,6 +32,18 @@ internal static class Make
         for (int i = 0; i < rows.Length; i++) Assert.NotEqual(Applied.Refused, index.Apply(Upsert((ulong)i + 1, rows[i]), out _));
         return index;
     }
+
+    /// <summary>One for all tests: whoever listens in this process pays for every meter there is.</summary>
+    public static RetrievalMetrics Metrics { get; } = new(
+        new ServiceCollection().AddMetrics().BuildServiceProvider().GetRequiredService<IMeterFactory>(), new IndexHolder(), new FollowerState(TimeProvider.System));
+
+    public static ValueFormulas Values(ChangingOptions<ValueFormulaOptions> options) => new(options, Metrics, NullLogger<ValueFormulas>.Instance);
+
+    public static TwoTowerSource TwoTower(string formula = "", QueryMerge merge = QueryMerge.Max, int poolMultiple = 4) =>
+        new(Values(new(new ValueFormulaOptions { ValueFormula = formula })), new TwoTowerShape(merge, poolMultiple), Metrics);
+
+    public static SemanticIdSource SemanticId(int scanMax, string formula = "") =>
+        new(scanMax, Values(new(new ValueFormulaOptions { SemanticIdValueFormula = formula })), Metrics);
 
     public static ItemRow Row(
         string id, string author = "author", float[]? vector = null, uint[]? codes = null, long createdAtMs = Now - Hour, string[]? tags = null,

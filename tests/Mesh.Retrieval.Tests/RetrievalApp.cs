@@ -4,9 +4,11 @@ using Mesh.Hosting;
 using Mesh.Retrieval.Deltas;
 using Mesh.Retrieval.Index;
 using Mesh.Snapshots;
+using Mesh.Testing;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
 using Microsoft.AspNetCore.TestHost;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Mesh.Retrieval.Tests;
@@ -22,8 +24,12 @@ internal sealed class RetrievalApp(FakeLog log, params (string Key, string Value
         builder.UseSetting("Retrieval:ProbeIntervalMs", "50").UseSetting("Retrieval:BackoffMaxMs", "50");
         builder.UseSetting("Retrieval:RetrieveTimeoutMs", "5000"); // a busy test machine must not make sources late
         foreach ((string key, string value) in settings) builder.UseSetting(key, value);
+        builder.ConfigureAppConfiguration(configuration => configuration.Add(Settings));
         builder.ConfigureTestServices(services => services.AddSingleton<IDeltaFeed>(log).AddSingleton<ISnapshotBlobs>(log.Blobs));
     }
+
+    /// <summary>What a test changes while the service runs.</summary>
+    public ReloadableSettings Settings { get; } = new([]);
 
     public IndexHolder Holder => Services.GetRequiredService<IndexHolder>();
 

@@ -1,11 +1,9 @@
 using System.Diagnostics.Metrics;
 using Mesh.Contracts;
-using Mesh.Retrieval.Deltas;
 using Mesh.Retrieval.Filters;
 using Mesh.Retrieval.Index;
 using Mesh.Retrieval.Requests;
 using Mesh.Retrieval.Sources;
-using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 
@@ -98,9 +96,7 @@ public sealed class RetrieverTests
 
     internal static Retriever New(params ISource[] sources)
     {
-        var state = new FollowerState(TimeProvider.System);
-        IMeterFactory meters = new ServiceCollection().AddMetrics().BuildServiceProvider().GetRequiredService<IMeterFactory>();
-        var metrics = new RetrievalMetrics(meters, new IndexHolder(), state);
+        RetrievalMetrics metrics = Make.Metrics;
         IOptions<RetrievalOptions> options = Microsoft.Extensions.Options.Options.Create(Make.Options);
         var queries = new QueryMaker(metrics, TimeProvider.System, options, NullLogger<QueryMaker>.Instance);
         return new Retriever(sources, queries, metrics, TimeProvider.System, options, NullLogger<Retriever>.Instance);

@@ -55,7 +55,7 @@ public sealed class SourceTests
             Make.Row("near-liked", vector: [1, 0.2f, 0, 0]), Make.Row("near-reported", vector: [0.2f, 1, 0, 0]), Make.Row("neutral", vector: [0, 0, 1, 0]));
 
         List<string> found = Find(
-            new TwoTowerSource(), index, sequence: Make.Sequence(("liked", "like", Make.Now), ("reported", "report", Make.Now)), exclude: ["liked", "reported"]);
+            Make.TwoTower(), index, sequence: Make.Sequence(("liked", "like", Make.Now), ("reported", "report", Make.Now)), exclude: ["liked", "reported"]);
 
         Assert.Equal(["near-liked", "neutral", "near-reported"], found);
     }
@@ -65,11 +65,11 @@ public sealed class SourceTests
     {
         LiveIndex index = Make.Index(Make.Row("a"));
 
-        Assert.Empty(Find(new TwoTowerSource(), index));
-        Assert.Empty(Find(new TwoTowerSource(), index, sequence: Make.Sequence(("unknown", "like", Make.Now))));
-        Assert.Empty(Find(new TwoTowerSource(), index, sequence: Make.Sequence(("a", "report", Make.Now))));
-        Assert.Empty(Find(new TwoTowerSource(), index, sequence: Make.Sequence(("a", "impression", Make.Now))));
-        Assert.Single(Find(new TwoTowerSource(), index, sequence: Make.Sequence(("a", "click", Make.Now))));
+        Assert.Empty(Find(Make.TwoTower(), index));
+        Assert.Empty(Find(Make.TwoTower(), index, sequence: Make.Sequence(("unknown", "like", Make.Now))));
+        Assert.Empty(Find(Make.TwoTower(), index, sequence: Make.Sequence(("a", "report", Make.Now))));
+        Assert.Empty(Find(Make.TwoTower(), index, sequence: Make.Sequence(("a", "impression", Make.Now))));
+        Assert.Single(Find(Make.TwoTower(), index, sequence: Make.Sequence(("a", "click", Make.Now))));
     }
 
     [Fact]
@@ -114,13 +114,13 @@ public sealed class SourceTests
         Sequence sequence = Make.Sequence(("clicked", "click", Make.Now), ("liked", "repost", Make.Now));
         string[] exclude = ["liked", "clicked"];
 
-        List<string> three = Find(new SemanticIdSource(100), index, limit: 3, sequence: sequence, exclude: exclude);
-        List<string> all = Find(new SemanticIdSource(100), index, limit: 50, sequence: sequence, exclude: exclude);
+        List<string> three = Find(Make.SemanticId(100), index, limit: 3, sequence: sequence, exclude: exclude);
+        List<string> all = Find(Make.SemanticId(100), index, limit: 50, sequence: sequence, exclude: exclude);
 
         Assert.Equal(["one-one-3", "one-one-2", "two-two-3"], three);
         Assert.Equal(9, all.Count);
         Assert.Equal("one-nine", all[^1]);
-        Assert.Empty(Find(new SemanticIdSource(100), index, limit: 5));
+        Assert.Empty(Find(Make.SemanticId(100), index, limit: 5));
     }
 
     [Fact]
@@ -140,7 +140,7 @@ public sealed class SourceTests
                     .OrderBy(logged => logged.Item3),
             ];
 
-            Assert.Equal(Topics, Find(new SemanticIdSource(100), index, limit: 300, sequence: Make.Sequence(events)).Count);
+            Assert.Equal(Topics, Find(Make.SemanticId(100), index, limit: 300, sequence: Make.Sequence(events)).Count);
         }
     }
 
@@ -149,7 +149,7 @@ public sealed class SourceTests
     {
         LiveIndex index = Make.Index(Make.Row("a", codes: [1, 1, 0]), Make.Row("b", codes: [1, 1, 1]));
 
-        Assert.Empty(Find(new SemanticIdSource(100), index, sequence: Make.Sequence(("a", "click", Make.Now), ("a", "not_interested", Make.Now))));
+        Assert.Empty(Find(Make.SemanticId(100), index, sequence: Make.Sequence(("a", "click", Make.Now), ("a", "not_interested", Make.Now))));
     }
 
     [Fact]
@@ -212,7 +212,7 @@ public sealed class SourceTests
         ]);
         Sequence sequence = Make.Sequence(("seed", "like", Make.Now));
 
-        foreach (ISource source in new ISource[] { new InNetworkSource(50, 0), new TwoTowerSource(), new SemanticIdSource(1_000), new TrendingSource() })
+        foreach (ISource source in new ISource[] { new InNetworkSource(50, 0), Make.TwoTower(), Make.SemanticId(1_000), new TrendingSource() })
         {
             List<string> found = Find(source, index, limit: 15, sequence: sequence, follows: ["ann"], exclude: ["seed", "ok-00", "ok-01"], language: "en", filter: "tag:ok");
 

@@ -16,6 +16,12 @@ internal sealed class QueryVectors(float[] values, int dimensions)
 
     public ReadOnlySpan<float> this[int index] => values.AsSpan(index * dimensions, dimensions);
 
+    /// <summary>The vectors one by one, as queries of their own.</summary>
+    public IEnumerable<QueryVectors> Each()
+    {
+        for (int i = 0; i < Count; i++) yield return new QueryVectors(this[i].ToArray(), dimensions);
+    }
+
     public float Similarity(ReadOnlySpan<float> vector)
     {
         if (Count == 0 || vector.Length != dimensions) return 0;

@@ -1,12 +1,38 @@
 using Mesh.Retrieval.Index;
+using Mesh.Retrieval.Values;
 
 namespace Mesh.Retrieval.Sources;
 
-/// <summary>Items whose vector is closest to the user's query vectors. Without a history there is no query and nothing is found.</summary>
-internal sealed class TwoTowerSource : ISource
+/// <summary>How two-tower searches; see <see cref="RetrievalOptions"/>.</summary>
+internal sealed record TwoTowerShape(QueryMerge Merge, int ValuePoolMultiple)
+{
+    public static TwoTowerShape From(RetrievalOptions options) => new(options.QueryMerge, options.ValuePoolMultiple);
+}
+
+/// <summary>
+/// Items whose vector is closest to the user's query vectors; where a value formula is set, the best by it among the closest
+/// limit x ValuePoolMultiple. Without a history there is no query and nothing is found.
+/// </summary>
+internal sealed class TwoTowerSource(ValueFormulas values, TwoTowerShape shape, RetrievalMetrics metrics) : ISource
 {
     public string Name => SourceNames.TwoTower;
 
-    public List<RowHit> Find(SourceQuery query, int limit, CancellationToken deadline) =>
-        query.Queries.Count == 0 ? [] : query.Index.Vectors.Search(query.Queries, limit, query.Filter, deadline);
+    public List<RowHit> Find(SourceQuery query, int limit, CancellationToken deadline)
+    {
+        if (query.Queries.Count == 0) return [];
+        ValueScan? scan = values.Current.TwoTower is { } formula ? new ValueScan(formula, query) : null;
+        List<RowHit> found = shape.Merge == QueryMerge.Union && query.Queries.Count > 1
+            ? QueryUnion.Take([.. query.Queries.Each().Select(vector => Search(query, vector, scan, limit, deadline))], limit)
+            : Search(query, query.Queries, scan, limit, deadline);
+        if (scan is { NotFinite: > 0 }) metrics.ValuesNotFinite(Name, scan.NotFinite);
+        return found;
+    }
+
+    // The index keeps only what is near, so a row outside the pool is lost whatever its value: the price of not valuing every row.
+    private List<RowHit> Search(SourceQuery query, QueryVectors vectors, ValueScan? scan, int limit, CancellationToken deadline)
+    {
+        int pool = scan is null ? limit : limit * shape.ValuePoolMultiple;
+        List<RowHit> nearest = query.Index.Vectors.Search(vectors, pool, query.Filter, deadline);
+        return scan is null ? nearest : scan.Best(nearest, limit, deadline);
+    }
 }
