@@ -2,10 +2,22 @@
 # Retrains models/mini from nothing: worlds by the simulator, every training step, measured on worlds of seeds it never saw.
 # usage: training/mini.sh [WORK_DIR]     about 15 minutes on one core; a run that was stopped goes on where it was.
 set -eu -o pipefail
+work=${1:+$(realpath -m "$1")}
 cd "$(dirname "$0")/.."
-work=$(realpath -m "${1:-training/out/mini}")
+work=${work:-$PWD/training/out/mini}
 python=${PYTHON:-/usr/bin/python3}
 threads=${OMP_NUM_THREADS:-$(nproc)}
+
+# Worlds that lie there already are taken only if this simulator made them; steps know by themselves which data they were made from.
+simulator=$(find tools/Simulator contracts libs/Mesh.Contracts libs/Mesh.Numerics -name '*.cs' -o -name '*.proto' | LC_ALL=C sort | xargs cat | sha256sum | cut -c 1-16)
+if [ -f "$work/simulator" ] && [ "$(cat "$work/simulator")" != "$simulator" ]; then
+    echo "$work holds worlds of another version of the simulator: delete it, or give another folder." >&2
+    exit 1
+elif [ ! -f "$work/simulator" ] && [ -d "$work/data" ]; then
+    echo "$work does not say which simulator made its worlds; they are taken as they are." >&2
+fi
+mkdir -p "$work"
+[ -d "$work/data" ] || echo "$simulator" > "$work/simulator"
 
 dotnet build tools/Simulator -c Release -v q --nologo
 world() { [ -f "$work/$2/seed-$1/rows.jsonl" ] || dotnet run --no-build -c Release --project tools/Simulator -- world --seeds "$1" --requests 3000 --out "$work/$2/seed-$1"; }

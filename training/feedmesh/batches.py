@@ -32,7 +32,7 @@ class Joined:
         }
 
     def candidates(self, requests: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
-        """Candidate inputs padded to the longest page, labels [B, N, 14], and which places are candidates [B, N]."""
+        """Candidate inputs and places padded to the longest page, labels [B, N, 14], and which places are candidates [B, N]."""
         c = self.catalogue
         counts = (c.first[requests + 1] - c.first[requests])
         place = np.arange(counts.max())[None, :]
@@ -46,7 +46,7 @@ class Joined:
             "candidate_codes": self.codes[item], "candidate_authors": self.authors[item],
             "candidate_ages": np.minimum(31, np.frexp(seconds.astype(np.float64))[1]).reshape(at.shape).astype(np.int64) * real,
             "candidate_dense": dense.reshape(*at.shape, -1) * real[..., None].astype(np.float32),
-            "surface": c.row_surface[requests].astype(np.int64),
+            "surface": c.row_surface[requests].astype(np.int64), "candidate_places": c.place[at].astype(np.int64) * real,
         }
         return inputs, rows.bits_to_rows(c.labels[at]), real
 

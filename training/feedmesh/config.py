@@ -76,6 +76,8 @@ class TowerConfig:
     steps: int = 2000
     batch: int = 64
     learning_rate: float = 2e-3
+    author_dropout: float = 0.5
+    author_shuffle: float = 0.5      # as the ranker's
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ class RankerConfig:
 @dataclass(frozen=True)
 class Config:
     name: str = "model"
+    about_data: str = ""             # what the model card says of where the data come from
     seed: int = 1
     bf16: bool = False               # autocast
     held_out: float = 0.1            # share of each data set's requests, the latest, for validation and calibration
@@ -100,6 +103,10 @@ class Config:
     semantic_ids: SemanticIdConfig = field(default_factory=SemanticIdConfig)
     towers: TowerConfig = field(default_factory=TowerConfig)
     ranker: RankerConfig = field(default_factory=RankerConfig)
+
+    def of_training(self) -> "Config":
+        """All that weights follow from."""
+        return dataclasses.replace(self, about_data="")
 
 
 def load(path: str | Path) -> Config:

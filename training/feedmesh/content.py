@@ -47,20 +47,22 @@ def pair_loss(x: Tensor, y: Tensor, log_q: Tensor, same: Tensor, temperature: fl
 def train(run: Run) -> None:
     config = run.config.content
     content = run.models().item.content
-    sets = [(c, Pairs(c, config.window_hours), torch.from_numpy(c.item_tokens).long().to(loop.device())) for c in run.training]
+    sets = [(torch.from_numpy(c.item_author_ids >= 0).to(loop.device()), Pairs(c, config.window_hours),
+             torch.from_numpy(c.item_tokens).long().to(loop.device())) for c in run.training]
     sets = [entry for entry in sets if len(entry[1].first)]
     if not sets:
         raise ValueError(f"No user engaged with two items within {config.window_hours} hours: content can not be learnt from these rows.")
 
     def loss_of(generator: np.random.Generator) -> Tensor:
         # A batch is of one data set: negatives of another would be told apart by their authors alone.
-        _, pairs, tokens = sets[generator.integers(len(sets))]
+        authored, pairs, tokens = sets[generator.integers(len(sets))]
         first, second = pairs.draw(config.batch, generator)
-        x, y = (content(_without_authors(tokens[torch.from_numpy(items)], config.author_dropout)) for items in (first, second))
+        x, y = (content(_without_authors(tokens[items], authored[items], config.author_dropout)) for items in map(torch.from_numpy, (first, second)))
         same = torch.from_numpy((first[:, None] == second) | (second[:, None] == second)).to(x.device)
         return pair_loss(x, y, torch.from_numpy(pairs.log_q[second]).to(x.device), same, config.temperature)
 
-    losses = loop.Training("content", content, run.config, run.out, config.steps, config.learning_rate, 0.0).run(loss_of)
+    losses = loop.Training("content", content, run.config, run.out, config.steps, config.learning_rate, 0.0,
+                           run.made_from("content")).run(loss_of)
     _shrink_unseen(content, run.training)
     content.set_center(torch.cat([tokens for _, _, tokens in sets]))
     run.save("content", content)
@@ -69,9 +71,9 @@ def train(run: Run) -> None:
                                       "validation_hit_at_10": _hit_rate(content, run.validation, config.window_hours)})
 
 
-def _without_authors(tokens: Tensor, dropout: float) -> Tensor:
-    """Drops the first token, the author's where there is one."""
-    keep = torch.rand(len(tokens), device=tokens.device) >= dropout
+def _without_authors(tokens: Tensor, authored: Tensor, dropout: float) -> Tensor:
+    """Drops the author's token, the first of an item that has one; tokens [N, T], authored [N]."""
+    keep = (torch.rand(len(tokens), device=tokens.device) >= dropout) | ~authored
     return torch.cat([tokens[:, :1] * keep.unsqueeze(1), tokens[:, 1:]], dim=1)
 
 
@@ -102,10 +104,20 @@ def _hit_rate(content: ContentEmbedding, catalogues: list[rows.Catalogue], windo
             continue
         first, second = pairs.draw(500, generator)
         vectors = content(torch.from_numpy(catalogue.item_tokens).long().to(loop.device()))
-        scores = vectors[torch.from_numpy(first)] @ vectors.t()
-        own = scores[torch.arange(len(first)), torch.from_numpy(second)].unsqueeze(1)
-        hits.append(((scores > own).sum(1) <= 10).float().mean().item())  # the item itself is nearest
+        different = first != second
+        if different.any():
+            hits.append((others_at_least_as_near(vectors, first[different], second[different]) < 10).float().mean().item())
     return float(np.mean(hits)) if hits else 0.0
+
+
+def others_at_least_as_near(vectors: Tensor, first: np.ndarray, second: np.ndarray) -> Tensor:
+    """How many items, the pair itself aside, lie as near to the first as the second does, [N]. Equal vectors count, so that a content
+    that is the same for all items finds nothing."""
+    scores = vectors[torch.from_numpy(first)] @ vectors.t()
+    row = torch.arange(len(first))
+    own = scores[row, torch.from_numpy(second)].unsqueeze(1)
+    scores[row, torch.from_numpy(first)] = -torch.inf
+    return (scores >= own).sum(1) - 1
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from . import provenance
 from .config import Config
 from .progress import Progress
 
@@ -56,6 +57,7 @@ class Training:
     steps: int
     learning_rate: float
     weight_decay: float = 0.01
+    made_from: dict[str, str] | None = None  # hashes of the data and of the earlier steps; a checkpoint of others is not gone on with
 
     def run(self, loss_of: Callable[[np.random.Generator], Tensor]) -> list[float]:
         """Minimises loss_of(generator); returns the losses by step."""
@@ -95,11 +97,18 @@ class Training:
     def _file(self) -> Path:
         return self.out / f"{self.name}.checkpoint.pt"
 
+    @property
+    def _configuration(self) -> str:
+        return repr(self.config.of_training())
+
     def _resume(self, optimizer: torch.optim.Optimizer) -> tuple[int, list[float]]:
         if not self._file.exists():
             return 0, []
         state = torch.load(self._file, map_location=device())
-        if state["config"] != repr(self.config):
+        if self.made_from is not None and state.get("made_from") != self.made_from:
+            print(f"{self.name}: {self._file} was made from other {provenance.differences(state.get('made_from'), self.made_from)}; starting anew.")
+            return 0, []
+        if state["config"] != self._configuration:
             print(f"{self.name}: {self._file} is of another configuration; starting anew.")
             return 0, []
         self.module.load_state_dict(state["module"])
@@ -109,7 +118,7 @@ class Training:
 
     def _save(self, optimizer: torch.optim.Optimizer, losses: list[float]) -> None:
         partial = self._file.with_suffix(".partial")
-        torch.save({"config": repr(self.config), "module": self.module.state_dict(), "optimizer": optimizer.state_dict(), "losses": losses}, partial)
+        torch.save({"config": self._configuration, "made_from": self.made_from, "module": self.module.state_dict(), "optimizer": optimizer.state_dict(), "losses": losses}, partial)
         partial.rename(self._file)
 
 

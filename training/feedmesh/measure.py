@@ -73,15 +73,26 @@ def main() -> None:
     # The priors are the trained model's, whatever the new data show.
     run = Run(given, values.data, values.run, tuple(manifest["features"]["prior_rates"]))
     result = measure(run, run.catalogues, run.config)
+    seen = already_seen(run.catalogues, manifest["data"])
+    if seen:
+        print(f"Steps of this model have seen {', '.join(seen)}, by name or content: what follows is no measure of new data.")
     (values.run / "measure.json").write_text(json.dumps({"version": manifest["version"], **result}, indent=1) + "\n")
     print(f"{manifest['version']}: {table(result)}")
-    _add_to_card(values.run / "package" / "MODEL_CARD.md", table(result))
+    _add_to_card(values.run / "package" / "MODEL_CARD.md", table(result), seen)
 
 
-def _add_to_card(path: Path, text: str) -> None:
+def already_seen(catalogues: list[rows.Catalogue], data: dict) -> list[str]:
+    """Names of the data sets that training or validation had, by name or by content."""
+    known = {*data["training"], *data["validation"]}
+    hashes = set(data.get("hashes", {}).values())
+    return [c.name for c in catalogues if c.name in known or rows.fingerprint(c) in hashes]
+
+
+def _add_to_card(path: Path, text: str, seen: list[str]) -> None:
     """The card's last section; the card is no part of the version."""
-    heading = "\n## On data that no step has seen\n\n"
-    path.write_text(path.read_text(encoding="utf-8").split(heading)[0] + heading + text + "\n", encoding="utf-8")
+    start = "\n## On data that "
+    heading = start + (f"steps have seen ({', '.join(seen)})" if seen else "no step has seen") + "\n\n"
+    path.write_text(path.read_text(encoding="utf-8").split(start)[0] + heading + text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from .run import Run
 
 PLACES_MAX = 64
 CALIBRATION_STEPS = 200
+SCALE_MIN = 0.05
 
 
 class Trainee(nn.Module):
@@ -29,14 +30,13 @@ class Trainee(nn.Module):
 
     def forward(self, history: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
         logits = self.ranker(history, candidates)
-        place = torch.arange(logits.shape[1], device=logits.device).clamp(max=PLACES_MAX - 1)
-        return logits + self.place[place]
+        return logits + self.place[candidates["candidate_places"].clamp(max=PLACES_MAX - 1)]
 
 
 def masked_bce(logits: Tensor, labels: Tensor, real: Tensor) -> Tensor:
-    """Mean binary cross entropy per head and candidate; logits and labels [B, N, 14], real [B, N]."""
+    """Mean binary cross entropy per head and candidate, 0 without any; logits and labels [B, N, 14], real [B, N]."""
     loss = F.binary_cross_entropy_with_logits(logits.float(), labels, reduction="none").mean(-1)
-    return (loss * real).sum() / real.sum()
+    return (loss * real).sum() / real.sum().clamp(min=1)
 
 
 def train(run: Run) -> None:
@@ -55,16 +55,22 @@ def train(run: Run) -> None:
         shuffle_authors(arrays, config.ranker.author_shuffle, config.features.author_buckets)
         return masked_bce(trainee(arrays, arrays), torch.from_numpy(labels).to(loop.device()), torch.from_numpy(real).to(loop.device()))
 
-    losses = loop.Training("ranker", trainee, config, run.out, config.ranker.steps, config.ranker.learning_rate).run(loss_of)
+    losses = loop.Training("ranker", trainee, config, run.out, config.ranker.steps, config.ranker.learning_rate, made_from=run.made_from("ranker")).run(loss_of)
     ranker = trainee.ranker
-    predicted = predict(ranker, join(models, run.validation, config))
-    calibrate(ranker, *predicted)
+    logits, labels = predict(ranker, join(models, run.validation, config))
+    # Every second held-out request calibrates; what is reported is of the others.
+    sizes = np.concatenate([np.diff(c.first) for c in run.validation])
+    if len(sizes) < 2:
+        raise ValueError("One request is held out; calibration and its measure need one each. Give more data, or a larger held_out.")
+    reported = torch.from_numpy(np.repeat(np.arange(len(sizes)) % 2 == 1, sizes)).to(logits.device)
+    calibrate(ranker, logits[~reported], labels[~reported])
     run.save("ranker", ranker)
-    logits, labels = predicted
-    probabilities = ranker.probabilities(logits).detach().cpu().numpy()
-    report = evaluation.heads(probabilities, labels.cpu().numpy(), names())
+    probabilities, truth = ranker.probabilities(logits[reported]).detach().cpu().numpy(), labels[reported].cpu().numpy()
+    report = evaluation.heads(probabilities, truth, names())
+    constant = np.broadcast_to(np.array(config.features.prior_rates), truth.shape)
     run.write_metrics("ranker", {"loss_first": float(np.mean(losses[:50])), "loss": float(np.mean(losses[-50:])),
-                                 "held_out_loss": evaluation.loss(probabilities, labels.cpu().numpy()), **evaluation.summary(report), "heads": report})
+                                 "held_out_loss": evaluation.loss(probabilities, truth), "constant_loss": evaluation.loss(constant, truth),
+                                 **evaluation.summary(report), "heads": report})
 
 
 def join(models: Models, catalogues: list[rows.Catalogue], config: Config) -> list[Joined]:
@@ -88,21 +94,37 @@ def predict(ranker: Ranker, sets: list[Joined], batch: int = 64) -> tuple[Tensor
 
 
 def calibrate(ranker: Ranker, logits: Tensor, labels: Tensor) -> None:
-    """Platt scaling per head: the scale and shift that fit held-out labels best. Stored in the graph."""
-    scale, shift = torch.ones(ACTION_COUNT, device=logits.device, requires_grad=True), torch.zeros(ACTION_COUNT, device=logits.device, requires_grad=True)
+    """Platt scaling per head: the scale and shift that fit held-out labels best. Stored in the graph. Both [C, 14].
+
+    Each label is drawn towards one half by one part in C + 1 (half a positive and half a negative more), so that a head without positives
+    has an optimum; and (scale - 1)^2 weighs as much as the loss of one candidate, so that a scale without evidence stays at 1.
+    """
+    x, count = logits.double(), len(logits)
+    y = (labels.double() * count + 0.5) / (count + 1)
+    scale, shift = torch.ones_like(x[0], requires_grad=True), torch.zeros_like(x[0], requires_grad=True)
     optimizer = torch.optim.LBFGS([scale, shift], max_iter=CALIBRATION_STEPS, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        loss = F.binary_cross_entropy_with_logits(logits * scale + shift, labels, reduction="none").mean(0).sum()
+        loss = F.binary_cross_entropy_with_logits(x * scale + shift, y, reduction="none").mean(0).sum() + ((scale - 1) ** 2).sum() / count
         loss.backward()
         return loss
 
     optimizer.step(closure)
     with torch.no_grad():
         # A head that is backwards on held-out data would turn every rank around; it keeps its order and a flat scale instead.
-        ranker.scale.copy_(scale.clamp(min=0.05))
-        ranker.shift.copy_(shift)
+        ranker.scale.copy_(scale.clamp(min=SCALE_MIN))
+        ranker.shift.copy_(_shift_to_rate(x * ranker.scale.double(), y.mean(0)))
+
+
+def _shift_to_rate(logits: Tensor, rate: Tensor) -> Tensor:
+    """Per head the shift whose mean probability is the rate, by halving: it grows with the shift. logits [C, 14], rate [14]."""
+    low, high = -logits.max(0).values + torch.logit(rate), -logits.min(0).values + torch.logit(rate)
+    for _ in range(50):
+        middle = (low + high) / 2
+        below = torch.sigmoid(logits + middle).mean(0) < rate
+        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+    return (low + high) / 2
 
 
 if __name__ == "__main__":

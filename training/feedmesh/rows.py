@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from . import features as f
+from . import provenance
 from .actions import names
 from .config import ACTION_COUNT, FeatureConfig
 from .progress import Progress
 
 ITEMS, ROWS = "items.jsonl", "rows.jsonl"
-CACHE_FORMAT = 2
+CACHE_FORMAT = 3
 
 
 @dataclass
@@ -47,20 +48,22 @@ class Catalogue:
     in_network: np.ndarray       # [C] bool
     labels: np.ndarray           # [C] uint16, bit set
     counts: np.ndarray           # [C, 15] float32, decayed to the request
+    place: np.ndarray | None = None  # [C] int16: which candidate of its page it was shown as, from 0; None = no candidate is left out
+    gone: int = 0                # candidates of the whole data set that are left out, as their item is not in items.jsonl
+
+    def __post_init__(self) -> None:
+        if self.place is None:
+            self.place = (np.arange(len(self.item)) - np.repeat(self.first[:-1], np.diff(self.first))).astype(np.int16)
 
     @property
     def rows(self) -> int:
         return len(self.row_time_ms)
 
-    def select(self, rows: np.ndarray) -> np.ndarray:
-        """Candidate positions of some requests, in order."""
-        return np.concatenate([np.arange(self.first[r], self.first[r + 1]) for r in rows]) if len(rows) else np.zeros(0, dtype=np.int64)
-
     def slice_rows(self, start: int, end: int) -> "Catalogue":
         """The same items with requests start .. end only."""
         low, high = self.first[start], self.first[end]
         cut = {name: getattr(self, name)[start:end] for name in vars(self) if name.startswith(("row_", "history_"))}
-        cut |= {name: getattr(self, name)[low:high] for name in ("item", "in_network", "labels", "counts")}
+        cut |= {name: getattr(self, name)[low:high] for name in ("item", "in_network", "labels", "counts", "place")}
         return dataclasses.replace(self, first=self.first[start:end + 1] - low, **cut)
 
 
@@ -74,6 +77,11 @@ def positive_bits() -> int:
     return sum(1 << i for i, name in enumerate(names()) if name not in ("not_interested", "block_author", "report"))
 
 
+def fingerprint(catalogue: Catalogue) -> str:
+    """Hash of a data set's content; its name is no part of it."""
+    return provenance.of_arrays((name, np.asarray(value)) for name, value in vars(catalogue).items() if name != "name")
+
+
 def load(folder: Path, features: FeatureConfig, cache: Path) -> list[Catalogue]:
     """Every data set under a folder, in order of name."""
     folders = [folder] if (folder / ROWS).exists() else sorted((path.parent for path in folder.glob(f"*/{ROWS}")), key=_natural)
@@ -84,13 +92,21 @@ def load(folder: Path, features: FeatureConfig, cache: Path) -> list[Catalogue]:
     for path in folders:
         catalogues.append(_load_one(path, features, cache))
         progress.advance(f"{path.name}: {catalogues[-1].rows:,} requests")
+        if gone := catalogues[-1].gone:
+            served = gone + len(catalogues[-1].item)
+            print(f"{path}: {gone:,} of {served:,} served candidates ({gone / served:.1%}) are left out, as their items are not in {ITEMS}.")
     return catalogues
+
+
+def held_out_whole(catalogues: list[Catalogue]) -> bool:
+    """Whether whole data sets are held out, or the latest requests of each."""
+    return len(catalogues) >= 5
 
 
 def split(catalogues: list[Catalogue], held_out: float) -> tuple[list[Catalogue], list[Catalogue]]:
     """Training and validation. With five data sets or more, whole ones are held out, so that users, authors and items are new;
     with fewer, the latest requests of each."""
-    if len(catalogues) >= 5:
+    if held_out_whole(catalogues):
         count = max(1, round(held_out * len(catalogues)))
         return catalogues[:-count], catalogues[-count:]
     parts = [(catalogue, catalogue.rows - max(1, round(held_out * catalogue.rows))) for catalogue in catalogues]
@@ -117,7 +133,7 @@ def _load_one(folder: Path, features: FeatureConfig, cache: Path) -> Catalogue:
     file = cache / f"{folder.name}-{key}.npz"
     if file.exists():
         with np.load(file) as arrays:
-            return Catalogue(name=folder.name, **arrays)
+            return Catalogue(name=folder.name, **{**arrays, "gone": int(arrays["gone"])})
     catalogue = _parse(folder, features)
     cache.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".partial.npz")
@@ -136,12 +152,22 @@ def _lines(path: Path) -> Iterator[tuple[int, dict]]:
 
 
 def _parse(folder: Path, features: FeatureConfig) -> Catalogue:
-    items = [item for _, item in _lines(folder / ITEMS)]
+    items = []
+    for number, item in _lines(folder / ITEMS):
+        if not item.get("itemId"):
+            raise ValueError(f"{folder / ITEMS}:{number}: the item has no itemId.")
+        items.append(item)
     index = {item["itemId"]: i for i, item in enumerate(items)}
     authors: dict[str, int] = {}
     rows = sorted((_parse_row(row, index, features, f"{folder / ROWS}:{number}") for number, row in _lines(folder / ROWS)), key=lambda row: row["time"])
     if not items or not rows:
         raise ValueError(f"{folder} holds {len(items)} items and {len(rows)} requests; training needs both.")
+    served = sum(row["served"] for row in rows)
+    gone = served - sum(len(row["candidates"]) for row in rows)
+    rows = [row for row in rows if row["candidates"]]  # nothing can be learnt from a page without candidates
+    if not rows:
+        raise ValueError(f"{folder}: no candidate is left: {served:,} were served, {gone:,} of them of items that {ITEMS} lacks. "
+                         f"{ITEMS} and {ROWS} must be of one mesh; fetch both again.")
     users: dict[str, int] = {}
     counts = [len(row["candidates"]) for row in rows]
     flat = [candidate for row in rows for candidate in row["candidates"]]
@@ -163,29 +189,35 @@ def _parse(folder: Path, features: FeatureConfig) -> Catalogue:
         history_surface=stack("surfaces", np.uint8, 0), history_value=stack("values", np.float32, 0),
         first=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         item=np.array([c[0] for c in flat], dtype=np.int32), in_network=np.array([c[1] for c in flat], dtype=bool),
-        labels=np.array([c[2] for c in flat], dtype=np.uint16),
+        labels=np.array([c[2] for c in flat], dtype=np.uint16), place=np.array([c[4] for c in flat], dtype=np.int16), gone=gone,
         counts=np.array([c[3] for c in flat], dtype=np.float32).reshape(len(flat), ACTION_COUNT + 1),
     )
 
 
 def _parse_row(row: dict, index: dict[str, int], features: FeatureConfig, where: str) -> dict:
+    absent = [key for key in ("timeMs", "userId") if key not in row]
+    if absent:
+        raise ValueError(f"{where}: the row has no {' and no '.join(absent)}.")
     time_ms, sequence = int(row["timeMs"]), row.get("sequence", {})
     ids = sequence.get("itemIds", [])
     actions = base64.b64decode(sequence.get("actions", ""))
     times = list(map(int, sequence.get("timesMs", [])))
     surfaces, surface_names = sequence.get("surfaces", []), sequence.get("surfaceNames", [])
-    if not len(ids) == len(actions) == len(times) == len(sequence.get("values", [])) == len(surfaces):
+    values = [float(value) for value in sequence.get("values", [])]  # protobuf JSON writes "NaN" as text; features skip it
+    if not len(ids) == len(actions) == len(times) == len(values) == len(surfaces):
         raise ValueError(f"{where}: the columns of the sequence differ in length.")
     if times and max(times) >= time_ms:
         raise ValueError(f"{where}: the sequence holds an event of {max(times)}, the request is of {time_ms}: a row must not know its future.")
-    tokens = f.history_tokens(ids, actions, times, sequence.get("values", []), [surface_names[s] if s < len(surface_names) else "" for s in surfaces], features)
+    served = [candidate for candidate in row.get("candidates", []) if candidate.get("served")]
+    tokens = f.history_tokens(ids, actions, times, values, [surface_names[s] if s < len(surface_names) else "" for s in surfaces], features)
     bits = tokens["actions"] @ (1 << np.arange(ACTION_COUNT))
     return {
         "time": time_ms, "user": row["userId"], "surface": f.surface_bucket(row.get("surface", "")),
         "items": np.array([index.get(item, -1) for item in tokens["items"]], dtype=np.int32), "actions": bits,
         "gaps": tokens["gaps"], "surfaces": tokens["surfaces"], "values": tokens["values"],
-        # What was scored but not shown has no labels; an item that is gone from the catalogue has no features.
-        "candidates": [_parse_candidate(c, index, time_ms, features) for c in row.get("candidates", []) if c.get("served") and c["itemId"] in index],
+        # What was scored but not shown has no labels; an item that is gone from the catalogue has no features, and leaves its place empty.
+        "served": len(served),
+        "candidates": [(*_parse_candidate(c, index, time_ms, features), place) for place, c in enumerate(served) if c["itemId"] in index],
     }
 
 

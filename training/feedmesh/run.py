@@ -12,8 +12,11 @@ from typing import Any
 import torch
 
 from . import config as configuration
-from . import loop, rows
+from . import loop, provenance, rows
 from .package import Models
+
+STEP_OF = {"content": "content", "semantic_ids": "semantic_ids", "item_tower": "towers", "user_tower": "towers", "ranker": "ranker"}
+EARLIER = {"content": (), "semantic_ids": ("content",), "towers": ("content", "semantic_ids"), "ranker": ("content", "semantic_ids")}
 
 
 @dataclass
@@ -55,29 +58,52 @@ class Run:
         priors = self.priors or rows.prior_rates(self.training)
         return dataclasses.replace(self.given, features=dataclasses.replace(self.given.features, prior_rates=priors))
 
-    def save(self, name: str, module: torch.nn.Module) -> None:
-        torch.save({key: value.cpu() for key, value in module.state_dict().items()}, self.out / f"{name}.pt")
+    @cached_property
+    def data_hash(self) -> str:
+        return provenance.of_text(" ".join(rows.fingerprint(catalogue) for catalogue in self.catalogues))
 
-    def restore(self, name: str, module: torch.nn.Module, step: str) -> None:
-        """Loads what an earlier step saved."""
+    def made_from(self, step: str) -> dict[str, str]:
+        """Hashes of all that a step's weights follow from: the data, the configuration, and the weights of the steps before it."""
+        made = {} if self.priors else {"data": self.data_hash}
+        made["configuration"] = provenance.of_text(repr(self.given.of_training()))
+        return made | {f"{name}.pt": provenance.of_weights(self._read(name)["weights"]) for name in EARLIER[step]}
+
+    def save(self, name: str, module: torch.nn.Module) -> None:
+        weights = {key: value.cpu() for key, value in module.state_dict().items()}
+        torch.save({"made_from": self.made_from(STEP_OF[name]), "weights": weights}, self.out / f"{name}.pt")
+
+    def restore(self, name: str, module: torch.nn.Module) -> None:
+        """Loads what an earlier step saved, unless it was made from something else than what is given now."""
+        saved = self._read(name)
+        now = self.made_from(STEP_OF[name])
+        if saved["made_from"] is None:
+            print(f"{self.out / name}.pt does not say what it was made from; taken as it is.")
+        elif (before := {key: value for key, value in saved["made_from"].items() if key in now}) != now:
+            raise ValueError(f"{self.out / name}.pt was made from other {provenance.differences(before, now)}: run `python3 -m feedmesh.{STEP_OF[name]}` "
+                             "with the same --config, --data and --out again.")
+        module.load_state_dict(saved["weights"])
+        module.to(loop.device()).eval()
+
+    def _read(self, name: str) -> dict[str, Any]:
+        """A step's output; made_from is None where it was written before outputs said so."""
         path = self.out / f"{name}.pt"
         if not path.exists():
-            raise FileNotFoundError(f"{path} is missing: run `python3 -m feedmesh.{step}` with the same --config, --data and --out first.")
-        module.load_state_dict(torch.load(path, map_location="cpu"))
-        module.to(loop.device()).eval()
+            raise FileNotFoundError(f"{path} is missing: run `python3 -m feedmesh.{STEP_OF[name]}` with the same --config, --data and --out first.")
+        saved = torch.load(path, map_location="cpu")
+        return saved if "made_from" in saved else {"made_from": None, "weights": saved}
 
     def models(self, *, content: bool = False, quantizer: bool = False, towers: bool = False, ranker: bool = False) -> Models:
         """Modules with the weights of the steps that are asked for."""
         models = Models.create(self.config)
         if content:
-            self.restore("content", models.item.content, "content")
+            self.restore("content", models.item.content)
         if quantizer:
-            self.restore("semantic_ids", models.item.quantizer, "semantic_ids")
+            self.restore("semantic_ids", models.item.quantizer)
         if towers:
-            self.restore("item_tower", models.item.tower, "towers")
-            self.restore("user_tower", models.user, "towers")
+            self.restore("item_tower", models.item.tower)
+            self.restore("user_tower", models.user)
         if ranker:
-            self.restore("ranker", models.ranker, "ranker")
+            self.restore("ranker", models.ranker)
         return models
 
     def write_metrics(self, name: str, metrics: dict[str, Any]) -> None:

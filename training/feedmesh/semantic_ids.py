@@ -25,7 +25,7 @@ def train(run: Run) -> None:
         quantizer.codebooks.copy_(kmeans.fit(content, ids.levels, ids.codes_per_level, ids.iterations, ids.normalize_residuals, config.seed))
     else:
         vae = RqVae(quantizer, ids, content, config.seed)
-        loop.Training("rqvae", quantizer, config, run.out, ids.steps, 1e-3).run(vae.loss)
+        loop.Training("rqvae", vae, config, run.out, ids.steps, 1e-3, made_from=run.made_from("semantic_ids")).run(vae.loss)
     run.save("semantic_ids", quantizer)
     metrics = measure(quantizer, each)
     metrics["validation"] = measure(quantizer, [embed(models.item.content, catalogue) for catalogue in run.validation])

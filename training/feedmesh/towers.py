@@ -1,7 +1,7 @@
 """Step 3: the two towers of retrieval: python3 -m feedmesh.towers.
 
 A request's history must point at what the user engages with on its page. The loss is cross entropy over the whole catalogue as of
-the request where that is small ("full"), else over in-batch and global negatives with log-Q correction ("sampled").
+the request (towers.loss "full", for small ones), or over in-batch and global negatives with log-Q correction ("sampled").
 """
 from __future__ import annotations
 
@@ -93,7 +93,8 @@ def train(run: Run) -> None:
     sets = [entry for entry in sets if len(entry.requests)]
     models.user.start_from(models.item.tower, models.item.quantizer.codebooks)
     towers = Towers(models.user, models.item.tower)
-    losses = loop.Training("towers", towers, config, run.out, tower.steps, tower.learning_rate).run(lambda generator: _loss(towers, sets, config, generator))
+    training = loop.Training("towers", towers, config, run.out, tower.steps, tower.learning_rate, made_from=run.made_from("towers"))
+    losses = training.run(lambda generator: _loss(towers, sets, config, generator))
     run.save("item_tower", models.item.tower)
     run.save("user_tower", models.user)
     run.write_metrics("towers", {"loss_first": float(np.mean(losses[:50])), "loss": float(np.mean(losses[-50:])), **measure(models, run.validation, config)})
@@ -103,7 +104,7 @@ def _loss(towers: Towers, sets: list[TowerSet], config: Config, generator: np.ra
     data = sets[generator.integers(len(sets))]
     requests = data.requests[generator.integers(0, len(data.requests), config.towers.batch)]
     history = to_tensors(data.joined.history(requests))
-    shuffle_authors(history, config.ranker.author_shuffle, config.features.author_buckets)
+    shuffle_authors(history, config.towers.author_shuffle, config.features.author_buckets)
     engaged, open_ = data.targets(requests)
     users = towers.user(history)
     if config.towers.loss == "full":

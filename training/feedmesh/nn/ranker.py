@@ -41,7 +41,7 @@ class Ranker(nn.Module):
         self.wide_out = nn.Linear(2 * encoder.width, encoder.width)
         self.similar = nn.Linear(encoder.token, encoder.token, bias=False)
         self.sharpness = nn.Parameter(torch.tensor([1.5, 3.0]))   # logs: a token at cosine c counts exp(sharpness * (c - 1))
-        self.half_life = nn.Parameter(torch.tensor(4.0))  # in steps of time buckets
+        self.fading = nn.Parameter(torch.tensor(4.0))  # time buckets, less one, in which a token's weight falls to 1 / e
         self.norm = nn.LayerNorm(encoder.width)
         self.head = nn.Linear(encoder.width, ACTION_COUNT)
         self.wide_head = nn.Linear(wide_width, ACTION_COUNT, bias=False)
@@ -108,7 +108,7 @@ class Ranker(nn.Module):
         """[B, L, STATISTICS]: what was done, plain and faded by age, zero at padding."""
         mask = history["history_mask"].unsqueeze(-1)
         plain = torch.cat([history["history_actions"], torch.ones_like(mask)], dim=-1) * mask
-        fade = torch.exp(-history["history_gaps"].unsqueeze(-1).float() / (torch.abs(self.half_life) + 1.0))
+        fade = torch.exp(-history["history_gaps"].unsqueeze(-1).float() / (torch.abs(self.fading) + 1.0))
         return torch.cat([plain, plain * fade], dim=-1)
 
     def _direction(self, codes: Tensor) -> Tensor:

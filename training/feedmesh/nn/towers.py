@@ -53,7 +53,7 @@ class UserTower(nn.Module):
         super().__init__()
         tower, encoder = config.towers, config.towers.encoder
         self.vectors = tower.vectors
-        self.history = HistoryEmbedding(config.features, config.semantic_ids, encoder, author_dropout=0.5)
+        self.history = HistoryEmbedding(config.features, config.semantic_ids, encoder, tower.author_dropout)
         self.encoder = GactEncoder(encoder, config.features.history_max)
         self.gate = nn.Linear(encoder.token, tower.vectors)   # tanh: what was disliked may count against
         self.shortcut = nn.Linear(encoder.token, tower.dimensions, bias=False)
