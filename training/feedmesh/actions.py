@@ -10,3 +10,8 @@ CONTRACT = Path(__file__).resolve().parents[2] / "contracts" / "actions.json"
 def names() -> list[str]:
     """The 14 names."""
     return [action["name"] for action in json.loads(CONTRACT.read_text(encoding="utf-8"))["actions"]]
+
+
+def weights() -> list[float]:
+    """What each of them counts by default when a page is ordered."""
+    return [float(action["weight"]) for action in json.loads(CONTRACT.read_text(encoding="utf-8"))["actions"]]

@@ -109,28 +109,75 @@ class Config:
         return dataclasses.replace(self, about_data="")
 
 
+# Ranges of what is not a whole number from 1 on, or a number above 0: lowest, highest.
+RANGES = {
+    "seed": (0, 2**31 - 1), "held_out": (0.001, 0.9), "token_buckets": (2, 2**24), "author_buckets": (2, 2**24), "codes_per_level": (2, 2**16),
+    "tokens_max": (2, 4096), "history_max": (1, 16_384), "author_dropout": (0, 1), "author_shuffle": (0, 1), "dropout": (0, 0.99), "beta": (0, 1e6),
+    "ema": (0, 0.9999), "merge_window_ms": (0, 2**53),
+}
+CHOICES = {"method": ("kmeans", "rqvae"), "loss": ("full", "sampled")}
+
+
 def load(path: str | Path) -> Config:
     """Reads a configuration file."""
-    config = from_dict(Config, json.loads(Path(path).read_text(encoding="utf-8")), str(path))
+    values = json.loads(Path(path).read_text(encoding="utf-8"))
+    if isinstance(values, dict) and isinstance(values.get("features"), dict) and "prior_rates" in values["features"]:
+        raise ValueError(f"{path}: features.prior_rates are counted in the training data: leave them out.")
+    config = from_dict(Config, values, str(path))
     check(config)
     return config
 
 
 def check(config: Config) -> None:
-    """Refuses what would fail later with a message that says less."""
+    """Refuses what would fail later with a message that says less; one error names all faults."""
+    faults = _faults(config, "") or _faults_across(config)
+    if faults:
+        raise ValueError("The configuration is refused:\n" + "\n".join(f"- {fault}" for fault in faults))
+
+
+def _faults(part: typing.Any, prefix: str) -> list[str]:
+    """Types and ranges of single values."""
+    faults = []
+    hints = typing.get_type_hints(type(part))
+    for key, kind in hints.items():
+        value, name = getattr(part, key), prefix + key
+        if dataclasses.is_dataclass(kind):
+            faults += _faults(value, f"{name}.") if isinstance(value, kind) else [f"{name} is {value!r}; it must be an object."]
+        elif kind in (int, float):
+            low, high = RANGES.get(key, (1 if kind is int else 1e-12, 2**31 - 1))
+            number = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
+            if not number or not low <= value <= high:
+                rule = f"{'a whole number' if kind is int else 'a number'} {'above 0' if low == 1e-12 else f'from {low} to {high}'}"
+                faults.append(f"{name} is {value!r}; it must be {rule}.")
+        elif kind in (bool, str):
+            if not isinstance(value, kind):
+                faults.append(f"{name} is {value!r}; it must be {'true or false' if kind is bool else 'a text'}.")
+            elif value not in CHOICES.get(key, (value,)):
+                faults.append(f"{name} is {value}; known are {' and '.join(CHOICES[key])}.")
+    return faults
+
+
+def _faults_across(config: Config) -> list[str]:
+    """What does not fit together."""
+    faults = []
     for name, encoder in (("towers", config.towers.encoder), ("ranker", config.ranker.encoder)):
         if config.features.history_max % encoder.fold:
-            raise ValueError(f"features.history_max {config.features.history_max} is no multiple of {name}.encoder.fold {encoder.fold}.")
+            faults.append(f"features.history_max {config.features.history_max} is no multiple of {name}.encoder.fold {encoder.fold}.")
         if encoder.width % encoder.heads:
-            raise ValueError(f"{name}.encoder.width {encoder.width} is no multiple of its {encoder.heads} heads.")
+            faults.append(f"{name}.encoder.width {encoder.width} is no multiple of its {encoder.heads} heads.")
     if len(config.features.prior_rates) != ACTION_COUNT:
-        raise ValueError(f"features.prior_rates has {len(config.features.prior_rates)} entries; there are {ACTION_COUNT} actions.")
+        faults.append(f"features.prior_rates has {len(config.features.prior_rates)} entries; there are {ACTION_COUNT} actions.")
     if config.towers.encoder.globals < config.towers.vectors:
-        raise ValueError(f"towers.vectors {config.towers.vectors} needs as many global tokens; there are {config.towers.encoder.globals}.")
+        faults.append(f"towers.vectors {config.towers.vectors} needs as many global tokens; there are {config.towers.encoder.globals}.")
+    if not config.name or any(character in config.name for character in "/\\\n"):
+        faults.append(f"name is {config.name!r}; it must be a text that a folder can be named by.")
+    return faults
 
 
 def from_dict(kind: type, values: dict[str, typing.Any], where: str) -> typing.Any:
     """Builds a nested frozen dataclass from JSON."""
+    if not isinstance(values, dict):
+        raise ValueError(f"{where} is {values!r}; it must be an object.")
     hints = typing.get_type_hints(kind)
     unknown = sorted(set(values) - set(hints))
     if unknown:

@@ -37,7 +37,7 @@ def card(run: Run, data: dict, metrics: dict) -> str:
     """MODEL_CARD.md."""
     ranker, towers, ids = metrics["ranker"], metrics["towers"], metrics["semantic_ids"]
     encoder, depth = run.config.ranker.encoder, run.config.towers.recall_at
-    heads = "\n".join(f"| {name} | {head['rate']:.4f} | {head['auc']:.3f} | {head['ne']:.3f} | {head['ece']:.4f} |" for name, head in ranker["heads"].items())
+    heads = "\n".join(f"| {name} | {head['rate']:.4f} | {head['auc']:.3f} | {head['gauc']:.3f} | {head['ne']:.3f} | {head['ece']:.4f} |" for name, head in ranker["heads"].items())
     new = ("users, authors and items that training never saw" if rows.held_out_whole(run.catalogues)
            else "the latest requests of each, of users and items that training saw too")
     gone = f" Left out were {data['gone']:,} candidates whose items the data no longer hold." if data["gone"] else ""
@@ -49,14 +49,16 @@ Two towers, semantic IDs and a ranker with {len(ranker['heads'])} heads, trained
 
 - History of {run.config.features.history_max} tokens, folded by {encoder.fold} to width {encoder.width}; {encoder.layers} layers, {encoder.heads} heads, {encoder.globals} global tokens.
 - Semantic IDs: {run.config.semantic_ids.levels} x {run.config.semantic_ids.codes_per_level} by {run.config.semantic_ids.method}; collision rate {ids['collision_rate']:.3f}.
-- Retrieval: {run.config.towers.vectors} query vectors of {run.config.towers.dimensions} dimensions; recall@{depth} is
+- Retrieval: {run.config.towers.vectors} query vectors of {run.config.towers.dimensions} dimensions; recall@{depth} of {towers.get('requests', 0):,} requests is
   {towers.get(f'recall_at_{depth}', float('nan')):.3f}, mean of history
   {towers.get(f'recall_at_{depth}_mean_of_history', float('nan')):.3f}, chance {towers.get(f'recall_at_{depth}_chance', float('nan')):.3f}.
 
-Every second request held out for validation calibrated the heads; the others gave this table.
+Every second request held out for validation calibrated the heads; the others gave this table. AUC within requests counts pairs of one page
+only, so that pages weigh by their positives times their negatives. Pages ordered by the mesh's default weights of the actions have an
+NDCG@10 of {ranker['ndcg_at_10']:.3f}, where a candidate gains the weights of what was done with it.
 
-| action | rate | AUC | normalised entropy | ECE |
-| --- | --- | --- | --- | --- |
+| action | rate | AUC | AUC within requests | normalised entropy | ECE |
+| --- | --- | --- | --- | --- | --- |
 {heads}
 
 {about}

@@ -118,7 +118,8 @@ class Training:
 
     def _save(self, optimizer: torch.optim.Optimizer, losses: list[float]) -> None:
         partial = self._file.with_suffix(".partial")
-        torch.save({"config": self._configuration, "made_from": self.made_from, "module": self.module.state_dict(), "optimizer": optimizer.state_dict(), "losses": losses}, partial)
+        torch.save({"config": self._configuration, "made_from": self.made_from, "module": self.module.state_dict(),
+                    "optimizer": optimizer.state_dict(), "losses": losses}, partial)
         partial.rename(self._file)
 
 

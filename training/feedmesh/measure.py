@@ -14,7 +14,7 @@ import torch
 
 from . import config as configuration
 from . import evaluation, ranker, rows, towers
-from .actions import names
+from .actions import names, weights
 from .config import Config
 from .run import Run
 
@@ -28,22 +28,24 @@ def measure(run: Run, catalogues: list[rows.Catalogue], config: Config) -> dict:
     with torch.no_grad():
         probabilities, truth = models.ranker.probabilities(logits).cpu().numpy(), labels.cpu().numpy()
     baseline = np.concatenate([evaluation.smoothed_rates(c, config.features.prior_rates) for c in catalogues])
-    events = np.concatenate([np.repeat((c.history_item >= 0).sum(1), np.diff(c.first)) for c in catalogues])
+    tokens = np.concatenate([np.repeat((c.history_item > -2).sum(1), np.diff(c.first)) for c in catalogues])
+    requests = evaluation.requests_of(catalogues)
     return {
         "data": [c.name for c in catalogues], "requests": sum(c.rows for c in catalogues), "candidates": len(truth),
-        "model": evaluation.heads(probabilities, truth, names()), "smoothed_rates": evaluation.heads(baseline, truth, names()),
-        "by_history": by_history(probabilities, truth, events), "towers": towers.measure(models, catalogues, config),
+        "model": evaluation.heads(truth, probabilities, requests, names()), "smoothed_rates": evaluation.heads(truth, baseline, requests, names()),
+        "ndcg_at_10": {name: evaluation.page_ndcg(truth, answer, requests, weights()) for name, answer in (("model", probabilities), ("smoothed_rates", baseline))},
+        "by_history": by_history(truth, probabilities, requests, tokens), "towers": towers.measure(models, catalogues, config),
     }
 
 
-def by_history(probabilities: np.ndarray, labels: np.ndarray, tokens: np.ndarray) -> dict[str, dict[str, float]]:
+def by_history(labels: np.ndarray, probabilities: np.ndarray, requests: np.ndarray, tokens: np.ndarray) -> dict[str, dict[str, float]]:
     """The means over heads for requests of few and of many history tokens [C]: what the model does for whom it hardly knows."""
     report = {}
     for low, high in zip(HISTORY_EDGES, (*HISTORY_EDGES[1:], None)):
         inside = (tokens >= low) & (tokens < (high or np.inf))
         if inside.any():
             name = f"{low} or more" if high is None else str(low) if high == low + 1 else f"{low} to {high - 1}"
-            report[name] = {"candidates": int(inside.sum()), **evaluation.summary(evaluation.heads(probabilities[inside], labels[inside], names()))}
+            report[name] = {"candidates": int(inside.sum()), **evaluation.summary(evaluation.heads(labels[inside], probabilities[inside], requests[inside], names()))}
     return report
 
 
@@ -51,15 +53,20 @@ def table(result: dict) -> str:
     """Markdown."""
     model, baseline = result["model"], result["smoothed_rates"]
     lines = [f"{result['requests']:,} requests, {result['candidates']:,} candidates of {', '.join(result['data'])}.", "",
-             "| action | rate | AUC | AUC of smoothed rates | normalised entropy | of smoothed rates | ECE |", "| --- | --- | --- | --- | --- | --- | --- |"]
+             "| action | rate | AUC | of smoothed rates | AUC within requests | of smoothed rates | normalised entropy | of smoothed rates | ECE |",
+             "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"]
     for name, head in model.items():
         other = baseline[name]
-        lines.append(f"| {name} | {head['rate']:.4f} | {head['auc']:.4f} | {other['auc']:.4f} | {head['ne']:.4f} | {other['ne']:.4f} | {head['ece']:.4f} |")
+        lines.append(f"| {name} | {head['rate']:.4f} | {head['auc']:.4f} | {other['auc']:.4f} | {head['gauc']:.4f} | {other['gauc']:.4f} "
+                     f"| {head['ne']:.4f} | {other['ne']:.4f} | {head['ece']:.4f} |")
     mean, other = evaluation.summary(model), evaluation.summary(baseline)
-    lines.append(f"| mean | | {mean['mean_auc']:.4f} | {other['mean_auc']:.4f} | {mean['mean_ne']:.4f} | {other['mean_ne']:.4f} | {mean['mean_ece']:.4f} |")
+    lines.append(f"| mean | | {mean['mean_auc']:.4f} | {other['mean_auc']:.4f} | {mean['mean_gauc']:.4f} | {other['mean_gauc']:.4f} | {mean['mean_ne']:.4f} | {other['mean_ne']:.4f} | {mean['mean_ece']:.4f} |")
     lines += ["", "| history tokens | candidates | mean AUC | mean normalised entropy | mean ECE |", "| --- | --- | --- | --- | --- |"]
     lines += [f"| {name} | {row['candidates']:,} | {row['mean_auc']:.4f} | {row['mean_ne']:.4f} | {row['mean_ece']:.4f} |" for name, row in result["by_history"].items()]
-    lines += [""] + [f"- {key}: {value:.4f}" for key, value in result["towers"].items()]
+    ndcg = result["ndcg_at_10"]
+    lines += ["", "AUC within requests counts pairs of one page only: pages weigh by their positives times their negatives.", "",
+              f"- NDCG@10 of pages by the default weights of the actions: {ndcg['model']:.4f}, by smoothed rates {ndcg['smoothed_rates']:.4f}"]
+    lines += [f"- {key}: {f'{value:.4f}' if isinstance(value, float) else f'{value:,}'}" for key, value in result["towers"].items()]
     return "\n".join(lines)
 
 

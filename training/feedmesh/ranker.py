@@ -7,11 +7,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import evaluation, loop, rows
-from .actions import names
+from .actions import names, weights
 from .batches import Joined, encode_items, shuffle_authors, to_tensors
 from .config import ACTION_COUNT, Config
+from .evaluate.metrics import log_loss
 from .nn.ranker import Ranker
 from .package import Models
+from .progress import Progress
 from .run import Run
 
 PLACES_MAX = 64
@@ -59,18 +61,19 @@ def train(run: Run) -> None:
     ranker = trainee.ranker
     logits, labels = predict(ranker, join(models, run.validation, config))
     # Every second held-out request calibrates; what is reported is of the others.
-    sizes = np.concatenate([np.diff(c.first) for c in run.validation])
-    if len(sizes) < 2:
+    requests = evaluation.requests_of(run.validation)
+    if requests.max() < 1:
         raise ValueError("One request is held out; calibration and its measure need one each. Give more data, or a larger held_out.")
-    reported = torch.from_numpy(np.repeat(np.arange(len(sizes)) % 2 == 1, sizes)).to(logits.device)
+    reported = torch.from_numpy(requests % 2 == 1).to(logits.device)
     calibrate(ranker, logits[~reported], labels[~reported])
     run.save("ranker", ranker)
     probabilities, truth = ranker.probabilities(logits[reported]).detach().cpu().numpy(), labels[reported].cpu().numpy()
-    report = evaluation.heads(probabilities, truth, names())
+    requests = requests[requests % 2 == 1]
+    report = evaluation.heads(truth, probabilities, requests, names())
     constant = np.broadcast_to(np.array(config.features.prior_rates), truth.shape)
     run.write_metrics("ranker", {"loss_first": float(np.mean(losses[:50])), "loss": float(np.mean(losses[-50:])),
-                                 "held_out_loss": evaluation.loss(probabilities, truth), "constant_loss": evaluation.loss(constant, truth),
-                                 **evaluation.summary(report), "heads": report})
+                                 "held_out_loss": log_loss(truth, probabilities), "constant_loss": log_loss(truth, constant),
+                                 **evaluation.summary(report), "ndcg_at_10": evaluation.page_ndcg(truth, probabilities, requests, weights()), "heads": report})
 
 
 def join(models: Models, catalogues: list[rows.Catalogue], config: Config) -> list[Joined]:
@@ -82,7 +85,7 @@ def join(models: Models, catalogues: list[rows.Catalogue], config: Config) -> li
 def predict(ranker: Ranker, sets: list[Joined], batch: int = 64) -> tuple[Tensor, Tensor]:
     """Logits before calibration and labels of every candidate of some data sets, both [C, 14], in order."""
     ranker.eval()
-    logits, labels = [], []
+    logits, labels, progress = [], [], Progress("score", sum(data.catalogue.rows for data in sets), brief=True)
     for data in sets:
         for start in range(0, data.catalogue.rows, batch):
             requests = np.arange(start, min(start + batch, data.catalogue.rows))
@@ -90,6 +93,7 @@ def predict(ranker: Ranker, sets: list[Joined], batch: int = 64) -> tuple[Tensor
             arrays = to_tensors(data.history(requests) | inputs)
             logits.append(ranker(arrays, arrays)[torch.from_numpy(real).to(loop.device())])
             labels.append(torch.from_numpy(done[real]))
+            progress.advance(steps=len(requests))
     return torch.cat(logits), torch.cat(labels).to(loop.device())
 
 
@@ -102,12 +106,14 @@ def calibrate(ranker: Ranker, logits: Tensor, labels: Tensor) -> None:
     x, count = logits.double(), len(logits)
     y = (labels.double() * count + 0.5) / (count + 1)
     scale, shift = torch.ones_like(x[0], requires_grad=True), torch.zeros_like(x[0], requires_grad=True)
+    progress = Progress("calibrate, at most", 2 * CALIBRATION_STEPS, brief=True)
     optimizer = torch.optim.LBFGS([scale, shift], max_iter=CALIBRATION_STEPS, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()
         loss = F.binary_cross_entropy_with_logits(x * scale + shift, y, reduction="none").mean(0).sum() + ((scale - 1) ** 2).sum() / count
         loss.backward()
+        progress.advance()
         return loss
 
     optimizer.step(closure)

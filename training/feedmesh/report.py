@@ -19,8 +19,8 @@ def write(run: Run) -> None:
     for step, values in metrics.items():
         lines += [f"## {step}", "", "| measure | value |", "| --- | --- |", *_rows(values), ""]
         if "heads" in values:
-            lines += ["| action | rate | AUC | normalised entropy | ECE |", "| --- | --- | --- | --- | --- |"]
-            lines += [f"| {name} | {h['rate']:.4f} | {h['auc']:.4f} | {h['ne']:.4f} | {h['ece']:.4f} |" for name, h in values["heads"].items()] + [""]
+            lines += ["| action | rate | AUC | AUC within requests | normalised entropy | ECE |", "| --- | --- | --- | --- | --- | --- |"]
+            lines += [f"| {name} | {h['rate']:.4f} | {h['auc']:.4f} | {h['gauc']:.4f} | {h['ne']:.4f} | {h['ece']:.4f} |" for name, h in values["heads"].items()] + [""]
     lines += [f"![{name}]({name}.png)" for name in plots]
     (run.out / "report.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"report: {run.out / 'report.md'}")

@@ -37,7 +37,9 @@ class Run:
         values = parser.parse_args()
         run = Run(configuration.load(values.config), values.data, values.out)
         run.out.mkdir(parents=True, exist_ok=True)
-        (run.out / "config.json").write_text(json.dumps(dataclasses.asdict(run.given), indent=2) + "\n")
+        given = dataclasses.asdict(run.given)
+        del given["features"]["prior_rates"]  # counted in the data
+        (run.out / "config.json").write_text(json.dumps(given, indent=2) + "\n")
         loop.warn_if_slow()
         return run
 

@@ -15,8 +15,6 @@ from .rqvae import RqVae
 
 def train(run: Run) -> None:
     config, ids = run.config, run.config.semantic_ids
-    if ids.method not in ("kmeans", "rqvae"):
-        raise ValueError(f"semantic_ids.method is {ids.method}; known are kmeans and rqvae.")
     models = run.models(content=True)
     quantizer = models.item.quantizer.to(loop.device())
     each = [embed(models.item.content, catalogue) for catalogue in run.training]

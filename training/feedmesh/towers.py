@@ -16,6 +16,7 @@ from .batches import Joined, encode_items, shuffle_authors, to_tensors
 from .config import Config
 from .nn.towers import ItemTower, UserTower
 from .package import Models
+from .progress import Progress
 from .run import Run
 
 
@@ -86,8 +87,6 @@ def sampled_columns(engaged: Tensor, log_q: Tensor, negatives: int, generator: n
 
 def train(run: Run) -> None:
     config, tower = run.config, run.config.towers
-    if tower.loss not in ("full", "sampled"):
-        raise ValueError(f"towers.loss is {tower.loss}; known are full and sampled.")
     models = run.models(content=True, quantizer=True)
     sets = [TowerSet.of(models, catalogue, config) for catalogue in run.training]
     sets = [entry for entry in sets if len(entry.requests)]
@@ -119,7 +118,7 @@ def measure(models: Models, catalogues: list[rows.Catalogue], config: Config, re
     """Recall of engaged items among the nearest that were open, for the user tower and for the mean of the history's item vectors.
 
     Requests without a history are left out of both. Chance is their number by the open items."""
-    tower_hits, mean_hits, chance, depth = [], [], [], config.towers.recall_at
+    tower_hits, mean_hits, chance, depth, progress = [], [], [], config.towers.recall_at, Progress("recall", len(catalogues), brief=True)
     for catalogue in catalogues:
         data = TowerSet.of(models, catalogue, config)
         with_history = data.requests[(catalogue.history_item[data.requests] >= 0).any(1)]
@@ -132,9 +131,10 @@ def measure(models: Models, catalogues: list[rows.Catalogue], config: Config, re
             tower_hits.append(_recall((users @ vectors.t()).max(dim=1).values, engaged, open_, depth))
             mean_hits.append(_recall(_mean_history(data, vectors, chunk) @ vectors.t(), engaged, open_, depth))
             chance.append(torch.clamp(depth / open_.sum(-1), max=1))
+        progress.advance(catalogue.name)
     if not tower_hits:
         return {}
-    return {f"recall_at_{depth}": float(torch.cat(tower_hits).mean()), f"recall_at_{depth}_mean_of_history": float(torch.cat(mean_hits).mean()),
+    return {f"recall_at_{depth}": float(torch.cat(tower_hits).mean()), "requests": len(torch.cat(chance)), f"recall_at_{depth}_mean_of_history": float(torch.cat(mean_hits).mean()),
             f"recall_at_{depth}_chance": float(torch.cat(chance).mean())}
 
 

@@ -148,7 +148,7 @@ class CardTests(Folder):
         run = Run(quick(), self.path, self.path)
         run.catalogues = [dataclasses.replace(one, name=f"w{i}") for i in range(5)]
         data = {"training": ["w0"], "validation": ["w4"], "requests": 1, "candidates": 1, "items": 1, "gone": 7}
-        card = export.card(run, data, {"ranker": {"heads": {}}, "towers": {}, "semantic_ids": {"collision_rate": 0.0}})
+        card = export.card(run, data, {"ranker": {"heads": {}, "ndcg_at_10": 0.5}, "towers": {}, "semantic_ids": {"collision_rate": 0.0}})
         self.assertIn("w4: users, authors and items that training never saw. Left out were 7 candidates", card)
         self.assertIn("Nothing is said of where its data come from", card)
 

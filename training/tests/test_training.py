@@ -153,11 +153,18 @@ class RunTests(unittest.TestCase):
 
 
 class MeasureTests(unittest.TestCase):
-    def test_auc_equals_counting_pairs(self) -> None:
-        g = np.random.default_rng(1)
-        scores, labels = g.integers(0, 6, 80).astype(float), g.integers(0, 2, 80)
-        pairs = [(s > t) + 0.5 * (s == t) for s in scores[labels == 1] for t in scores[labels == 0]]
-        self.assertAlmostEqual(evaluation.auc(scores, labels), float(np.mean(pairs)))
+    def test_tokens_of_unknown_items_are_part_of_a_history(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder)
+            toy.write(path / "w", seed=1, requests=60)
+            config = small.config()
+            run = Run(config, path / "w", path, config.features.prior_rates)
+            one = run.catalogues[0]
+            one.history_item[:] = np.where(one.history_item == -2, -2, -1)
+            with mock.patch.object(Run, "models", lambda self, **_: package.Models.create(self.config)):
+                result = measure.measure(run, [one], config)
+        self.assertLess(result["by_history"]["0"]["candidates"], len(one.item))
+        self.assertIn("NDCG@10 of pages by the default weights", measure.table(result))
 
     def test_softmax_loss_counts_what_was_open_only(self) -> None:
         scores = torch.tensor([[1.0, 2.0, 50.0]])
@@ -184,6 +191,35 @@ class PackageTests(unittest.TestCase):
             candidates = {name: torch.from_numpy(check[f"candidates.in.{name}"]) for name in package.CANDIDATE_INPUTS}
             scores = models.ranker.probabilities(models.ranker(history, candidates))
         np.testing.assert_allclose(scores, check["candidates.out.probabilities"], atol=1e-6)
+
+    def test_all_faults_of_a_configuration_are_named_at_once(self) -> None:
+        base = small.config()
+        bad = dataclasses.replace(
+            base, held_out=1.5, seed=True, bf16="yes", semantic_ids=dataclasses.replace(base.semantic_ids, method="magic", codes_per_level=1),
+            ranker=dataclasses.replace(base.ranker, steps=0, learning_rate=float("nan"), batch="8"))
+        with self.assertRaises(ValueError) as refused:
+            configuration.check(bad)
+        for fault in ("held_out is 1.5", "seed is True", "bf16 is 'yes'", "semantic_ids.method is magic; known are kmeans and rqvae",
+                      "semantic_ids.codes_per_level is 1", "ranker.steps is 0", "ranker.learning_rate is nan", "ranker.batch is '8'"):
+            self.assertIn(fault, str(refused.exception))
+        configuration.check(base)
+        with self.assertRaises(ValueError) as refused:
+            configuration.check(dataclasses.replace(base, features=dataclasses.replace(base.features, history_max=15), towers=dataclasses.replace(base.towers, vectors=3)))
+        self.assertIn("no multiple of towers.encoder.fold", str(refused.exception))
+        self.assertIn("towers.vectors 3 needs", str(refused.exception))
+
+    def test_the_configurations_of_this_folder_are_sound_and_rates_are_not_configured(self) -> None:
+        folder = Path(__file__).resolve().parents[1] / "configs"
+        for path in folder.glob("*.json"):
+            self.assertTrue(configuration.load(path).name)
+        with tempfile.TemporaryDirectory() as other:
+            path = Path(other) / "c.json"
+            path.write_text('{"features": {"prior_rates": [0.1]}}')
+            with self.assertRaisesRegex(ValueError, "are counted in the training data"):
+                configuration.load(path)
+            path.write_text('{"features": 3}')
+            with self.assertRaisesRegex((ValueError, TypeError), "must be an object"):
+                configuration.load(path)
 
     def test_an_unknown_key_of_the_configuration_is_named(self) -> None:
         with self.assertRaisesRegex(ValueError, "unknown layer; known are .*layers"):

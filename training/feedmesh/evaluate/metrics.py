@@ -24,25 +24,75 @@ def ranking_metrics(ranks: np.ndarray, cutoffs: tuple[int, ...] = (10, 50, 200))
 
 def auc(labels: np.ndarray, scores: np.ndarray) -> float:
     """Chance that a positive outranks a negative, ties count half (Mann-Whitney). NaN where one class is missing."""
-    labels = np.asarray(labels, dtype=bool)
-    positives, negatives = int(labels.sum()), int((~labels).sum())
-    if positives == 0 or negatives == 0:
+    return auc_within(labels, scores, np.zeros(len(scores), dtype=np.int64))
+
+
+def auc_within(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> float:
+    """The same over pairs of one group (a request) only; all [n]. Each group weighs by its positives times its negatives, so this is
+    the share of a page's pairs that are in order, over all pages. NaN where no group has both."""
+    labels, scores = np.asarray(labels) > 0, _finite(scores, "scores")
+    if not len(scores):
         return float("nan")
-    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    mean_rank = last - (counts - 1) / 2
-    return float((mean_rank[inverse][labels].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+    order = np.lexsort((scores, groups))
+    labels, scores, groups = labels[order], scores[order], np.asarray(groups)[order]
+    new_group = np.diff(groups, prepend=groups[0] - 1) != 0
+    new_run = new_group | (np.diff(scores, prepend=scores[0] - 1) != 0)
+    group, run = np.cumsum(new_group) - 1, np.cumsum(new_run) - 1
+    mean_rank = np.flatnonzero(new_run) + (np.bincount(run) - 1) / 2  # of equal scores, among all
+    rank = mean_rank[run] - np.flatnonzero(new_group)[group] + 1
+    positives = np.bincount(group, weights=labels)
+    pairs = positives * (np.bincount(group) - positives)
+    if pairs.sum() == 0:
+        return float("nan")
+    in_order = np.bincount(group, weights=rank * labels) - positives * (positives + 1) / 2
+    return float(in_order.sum() / pairs.sum())
+
+
+def ndcg_within(gains: np.ndarray, scores: np.ndarray, groups: np.ndarray, depth: int = 10) -> float:
+    """Mean over groups with a gain above 0 of DCG@depth by score, as a share of the best order's; all [n], gains 0 or more.
+
+    Equal scores count against the group: what gains less stands first. NaN where no group gains anything."""
+    gains, groups = np.asarray(gains, dtype=np.float64), np.asarray(groups)
+    if not len(gains):
+        return float("nan")
+    found, best = (_dcg(gains[order], groups[order], depth) for order in (
+        np.lexsort((gains, -_finite(scores, "scores"), groups)), np.lexsort((-gains, groups))))
+    return float((found[best > 0] / best[best > 0]).mean()) if (best > 0).any() else float("nan")
+
+
+def _dcg(gains: np.ndarray, groups: np.ndarray, depth: int) -> np.ndarray:
+    """Discounted gain of each group, [groups]; in order of group, then of rank."""
+    new = np.diff(groups, prepend=groups[0] - 1) != 0
+    group = np.cumsum(new) - 1
+    rank = np.arange(len(gains)) - np.flatnonzero(new)[group]
+    return np.bincount(group, weights=np.where(rank < depth, gains / np.log2(rank + 2), 0.0))
 
 
 def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    clipped = np.clip(probabilities, 1e-6, 1 - 1e-6)
-    return float(-np.mean(labels * np.log(clipped) + (1 - labels) * np.log1p(-clipped)))
+    """Mean cross entropy, in nats."""
+    p = np.clip(np.asarray(probabilities, dtype=np.float64), 1e-7, 1 - 1e-7)
+    return float(-(labels * np.log(p) + (1 - labels) * np.log1p(-p)).mean())
+
+
+def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = 20) -> list[tuple[float, float, int]]:
+    """Mean prediction, share of positives and size of bins of about equal counts. Equal predictions share a bin, whatever their order."""
+    values, inverse, counts = np.unique(_finite(probabilities, "probabilities"), return_inverse=True, return_counts=True)
+    middle = np.cumsum(counts) - counts / 2
+    bin_of = np.minimum((middle * bins / max(1, len(inverse))).astype(np.int64), bins - 1)[inverse]
+    size = np.bincount(bin_of, minlength=bins)
+    predicted, observed = (np.bincount(bin_of, weights=column, minlength=bins) for column in (probabilities, labels))
+    return [(float(p / n), float(y / n), int(n)) for p, y, n in zip(predicted, observed, size) if n]
 
 
 def calibration_error(labels: np.ndarray, probabilities: np.ndarray, bins: int = 20) -> float:
-    """Mean distance of predicted from observed rate over bins of equal count, weighted by their size."""
+    """Mean distance of predicted from observed rate over the bins of `reliability`, weighted by their size."""
     if len(labels) == 0:
         return float("nan")
-    order = np.argsort(probabilities, kind="stable")
-    parts = [part for part in np.array_split(order, bins) if len(part)]
-    return float(sum(abs(labels[part].mean() - probabilities[part].mean()) * len(part) for part in parts) / len(labels))
+    return sum(abs(predicted - observed) * size for predicted, observed, size in reliability(labels, probabilities, bins)) / len(labels)
+
+
+def _finite(values: np.ndarray, name: str) -> np.ndarray:
+    values = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError(f"{int((~np.isfinite(values)).sum())} of {len(values)} {name} are not finite: a model that gives such has failed.")
+    return values
