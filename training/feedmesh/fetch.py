@@ -94,7 +94,13 @@ def keep_whole_lines(path: Path) -> bytes | None:
 
 def fetch_rows(service: str, query: dict[str, int], out: Path, pause: float = 1.0) -> None:
     """rows.jsonl: complete once it has its name; rows.jsonl.part before."""
-    part, settings = out / "rows.jsonl.part", out / "fetch.json"
+    part, settings, whole = out / "rows.jsonl.part", out / "fetch.json", out / "rows.jsonl"
+    if whole.exists() and not part.exists():
+        begun = json.loads(settings.read_text()) if settings.exists() else {}
+        if begun != {**query, "until": query.get("until", begun.get("until"))}:
+            raise FetchError(f"{whole} was fetched with {begun or 'options that are not known'}, not with {query}: give another folder, or delete it")
+        print(f"rows: {whole} is complete, until {begun['until']}; for newer rows give another folder, or delete it", flush=True)
+        return
     if part.exists() and settings.exists():
         begun = json.loads(settings.read_text())
         asked = query if "until" in query else {**query, "until": begun["until"]}
@@ -112,7 +118,7 @@ def fetch_rows(service: str, query: dict[str, int], out: Path, pause: float = 1.
     with part.open("ab") as file:
         for line in follow("rows", url_after, last, pause):
             file.write(line)
-    part.replace(out / "rows.jsonl")
+    part.replace(whole)
 
 
 def fetch_items(service: str, shards: int, out: Path, pause: float = 1.0) -> None:
@@ -154,6 +160,9 @@ def main(arguments: list[str] | None = None) -> int:
     if options.until is not None:
         query["until"] = options.until
     try:
+        for option, url in (("--sequence-store", options.sequence_store), ("--index-updater", options.index_updater)):
+            if urllib.parse.urlsplit(url).scheme not in ("http", "https") or not urllib.parse.urlsplit(url).netloc:
+                raise FetchError(f"{option} is {url!r}; it must be a whole URL, as http://localhost:3501/v1.0/invoke/...")
         options.out.mkdir(parents=True, exist_ok=True)
         fetch_rows(options.sequence_store, query, options.out)
         fetch_items(options.index_updater, options.shards, options.out)

@@ -15,12 +15,13 @@ from torch.nn import functional as F
 from feedmesh.config import FeatureConfig
 from feedmesh.data import kuairand, synthetic_events
 from feedmesh.data.sequences import Sequences, load_events
-from feedmesh.evaluate import next_item
+from feedmesh.evaluate import __main__ as command
+from feedmesh.evaluate import gact_task, next_item
 from feedmesh.evaluate.kuairand_task import Rates, item_number_codes, logistic
 from feedmesh.evaluate.layers import AttentionBlock, GatedBlock, catalogue_cross_entropy, fast_dropout
-from feedmesh.evaluate.metrics import auc, calibration_error, ranking_metrics, target_ranks
+from feedmesh.evaluate.metrics import auc, auc_within, calibration_error, ndcg_within, ranking_metrics, reliability, target_ranks
 from feedmesh.evaluate.next_item import TrainingConfig, full_ranking, training_batches
-from feedmesh.evaluate.next_item_tasks import hide_items, run_events
+from feedmesh.evaluate.next_item_tasks import chance, hide_items, popularity, run_events, tokens_of
 from feedmesh.evaluate.semantic import item_tokens, semantic_ids
 from feedmesh.evaluate.sequence_model import ModelConfig, SequenceModel
 
@@ -31,6 +32,11 @@ def random_sequences(users: int = 30, items: int = 50, seed: int = 1) -> Sequenc
     parts = [g.permutation(items)[: g.integers(5, 41)] + 1 for _ in range(users)]
     starts = np.concatenate([[0], np.cumsum([len(p) for p in parts])])
     return Sequences(np.concatenate(parts), g.integers(1, 4, starts[-1]), starts, items)
+
+
+def replace_repeats(sequences: Sequences) -> Sequences:
+    """The same with one more user who repeats an item, so that nothing leaves the ranking."""
+    return Sequences(np.append(sequences.items, [1, 2, 1]), np.append(sequences.actions, [1, 1, 1]), np.append(sequences.starts, sequences.starts[-1] + 3), sequences.item_count)
 
 
 class MetricTests(unittest.TestCase):
@@ -58,6 +64,40 @@ class MetricTests(unittest.TestCase):
         labels, scores = g.random(120) < 0.3, g.integers(0, 10, 120)
         pairs = [(p > n) + 0.5 * (p == n) for p in scores[labels] for n in scores[~labels]]
         self.assertAlmostEqual(auc(labels, scores), np.mean(pairs))
+
+    def test_auc_within_requests_equals_counting_pairs_of_each(self) -> None:
+        g = np.random.default_rng(3)
+        labels, scores, groups = g.random(300) < 0.3, g.integers(0, 6, 300).astype(float), g.integers(0, 40, 300)
+        pairs = [(p > n) + 0.5 * (p == n) for group in range(40) for p in scores[labels & (groups == group)] for n in scores[~labels & (groups == group)]]
+        self.assertAlmostEqual(auc_within(labels, scores, groups), np.mean(pairs))
+        self.assertTrue(np.isnan(auc_within(np.array([1, 0]), np.array([1.0, 2.0]), np.array([0, 1]))))
+
+    def test_ndcg_of_pages_equals_sorting_each(self) -> None:
+        g = np.random.default_rng(4)
+        gains, scores, groups = np.maximum(0, g.integers(-2, 4, 400)).astype(float), g.integers(0, 30, 400).astype(float), g.integers(0, 20, 400)
+        discounts, expected = 1 / np.log2(np.arange(10) + 2), []
+        for group in range(20):
+            mine = np.flatnonzero(groups == group)
+            ranked, best = sorted(mine, key=lambda i: (-scores[i], gains[i]))[:10], sorted(gains[mine])[::-1][:10]
+            expected.append((gains[ranked] * discounts[:len(ranked)]).sum() / (best * discounts[:len(best)]).sum())
+        self.assertAlmostEqual(ndcg_within(gains, scores, groups), np.mean(expected))
+        self.assertLess(ndcg_within(np.array([0.0, 0, 1]), np.zeros(3), np.zeros(3, dtype=int)), 0.51, "equal scores win nothing")
+
+    def test_scores_that_are_not_finite_are_refused(self) -> None:
+        for bad in (np.nan, np.inf):
+            with self.assertRaisesRegex(ValueError, "1 of 3 scores are not finite"):
+                auc(np.array([1, 0, 1]), np.array([0.1, bad, 0.3]))
+        with self.assertRaisesRegex(ValueError, "probabilities are not finite"):
+            calibration_error(np.array([1.0, 0]), np.array([np.nan, 0.5]))
+
+    def test_calibration_error_does_not_depend_on_the_order_of_equal_predictions(self) -> None:
+        labels, probabilities = np.repeat([1.0, 0.0], 500), np.full(1000, 0.5)
+        self.assertAlmostEqual(calibration_error(labels, probabilities), 0.0)
+        g = np.random.default_rng(5)
+        labels, probabilities = (g.random(999) < 0.4).astype(float), g.integers(0, 7, 999) / 7
+        shuffled = g.permutation(999)
+        self.assertAlmostEqual(calibration_error(labels, probabilities), calibration_error(labels[shuffled], probabilities[shuffled]), places=12)
+        self.assertEqual(sum(size for *_, size in reliability(labels, probabilities)), 999)
 
     def test_calibration_error_is_the_gap_between_prediction_and_rate(self) -> None:
         labels = np.tile([1.0, 0.0], 500)
@@ -239,6 +279,70 @@ class EventFileTests(unittest.TestCase):
         with contextlib.redirect_stdout(io.StringIO()):
             run_events(self.path / "ring.tsv", self.path / "out", self.path / "again.json", ["sasrec", "mesh"], seed=1, epochs=25, cold=False, as_is=True)
         self.assertEqual(json.loads((self.path / "again.json").read_text())["rows"], found["rows"])
+
+    def test_as_is_refuses_what_was_trained_otherwise_but_for_the_epochs(self) -> None:
+        def run(seed: int, epochs: int, as_is: bool = False, users: int = 20) -> str:
+            synthetic_events.write(self.path / "ring.tsv", users=users)
+            with contextlib.redirect_stdout(io.StringIO()) as printed:
+                run_events(self.path / "ring.tsv", self.path / "out", self.path / "found.json", ["sasrec"], seed=seed, epochs=epochs, cold=False, as_is=as_is)
+            return printed.getvalue()
+
+        run(1, 2)
+        self.assertIn("2 of 9", run(1, 9, as_is=True))
+        with self.assertRaisesRegex(SystemExit, "training seed 1, not 2"):
+            run(2, 2, as_is=True)
+        for as_is in (True, False):
+            with self.assertRaisesRegex(SystemExit, "made from other data"):
+                run(1, 2, as_is, users=25)
+        # Checkpoints of before hashes were kept are taken, with a note.
+        checkpoint = self.path / "out" / "checkpoints" / "sasrec.checkpoint.pt"
+        state = torch.load(checkpoint)
+        del state["made_from"]
+        torch.save(state, checkpoint)
+        self.assertIn("does not say which data it was made from", run(1, 2, as_is=True))
+
+    def test_semantic_ids_of_other_data_are_refused(self) -> None:
+        sequences, text = random_sequences(), np.zeros((51, 0))
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            tokens, _ = tokens_of(sequences, text, 1, self.path)
+            self.assertTrue(torch.equal(tokens, tokens_of(sequences, text, 1, self.path)[0]))
+            with self.assertRaisesRegex(SystemExit, "made from other data"):
+                tokens_of(random_sequences(seed=2), text, 1, self.path)
+            torch.save(torch.load(self.path / "semantic-ids-1.pt")[:2], self.path / "semantic-ids-1.pt")
+            tokens_of(sequences, text, 1, self.path)
+        self.assertIn("does not say which data", printed.getvalue())
+
+    def test_popularity_has_a_finite_loss_and_chance_hits_by_chance(self) -> None:
+        sequences = random_sequences(users=400)
+        counts = sequences.training_counts()
+        counts[7] = 0
+        self.assertTrue(np.isfinite(full_ranking(popularity(counts), sequences, 1, 200).calibration()["log loss"]))
+        found = full_ranking(chance(50, 1), replace_repeats(sequences), 1, 200)
+        self.assertAlmostEqual(found.metrics()["HR@10"], 10 / 50, delta=0.06)
+
+    def test_new_items_need_items_that_are_known_well(self) -> None:
+        synthetic_events.write(self.path / "ring.tsv", users=6)
+        with self.assertRaisesRegex(SystemExit, "no item has 20 training events"), contextlib.redirect_stdout(io.StringIO()):
+            run_events(self.path / "ring.tsv", self.path / "out", None, [], seed=1, epochs=1, cold=True)
+
+    def test_options_that_mean_nothing_are_refused(self) -> None:
+        for arguments, message in ((["--epochs", "0"], "'0' is no whole number from 1 on"), (["--epochs", "-1"], "no whole number"),
+                                   (["--cold", "--models", "mesh"], "leave --models out")):
+            with contextlib.redirect_stderr(io.StringIO()) as said, self.assertRaises(SystemExit):
+                command.main(["events", "--data", str(self.path / "ring.tsv"), *arguments])
+            self.assertIn(message, said.getvalue())
+
+    def test_parts_of_another_machine_or_task_are_refused(self) -> None:
+        file = self.path / "parts.json"
+        gact_task.check_parts(file)
+        gact_task.check_parts(file)
+        with mock.patch.object(gact_task, "TEST_USERS", 8), self.assertRaisesRegex(SystemExit, "of another machine"):
+            gact_task.check_parts(file)
+        file.write_text('{"cost": 1}')
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            gact_task.check_parts(file)
+        self.assertIn("does not say", printed.getvalue())
+        self.assertEqual(json.loads(file.read_text()), {"cost": 1})
 
     def test_as_is_says_when_there_is_nothing_to_take(self) -> None:
         synthetic_events.write(self.path / "ring.tsv", users=20)

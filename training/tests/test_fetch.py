@@ -101,6 +101,27 @@ class FetchTests(unittest.TestCase):
         self.assertEqual([fetch.cursor(ROWS[1])], [query["after"] for query in self.mesh.queries])
         self.assertFalse(part.exists())
 
+    def test_rows_that_are_complete_are_not_fetched_again(self) -> None:
+        self.rows()
+        self.mesh.queries.clear()
+        self.rows()
+        self.assertEqual([], self.mesh.queries)
+        with self.assertRaisesRegex(fetch.FetchError, "was fetched with .*'maxEvents': 512.* give another folder, or delete it"):
+            self.rows(maxEvents=64)
+        (self.out / "fetch.json").unlink()
+        with self.assertRaisesRegex(fetch.FetchError, "options that are not known"):
+            self.rows()
+        self.assertEqual([], self.mesh.queries)
+
+    def test_a_url_without_scheme_is_refused_before_anything_is_asked(self) -> None:
+        said = io.StringIO()
+        with contextlib.redirect_stderr(said):
+            code = fetch.main(["--sequence-store", self.mesh.url, "--index-updater", "localhost:3505/method", "--out", str(self.out / "new")])
+        self.assertEqual(1, code)
+        self.assertIn("--index-updater is 'localhost:3505/method'; it must be a whole URL", said.getvalue())
+        self.assertEqual([], self.mesh.queries)
+        self.assertFalse((self.out / "new").exists())
+
     def test_other_options_do_not_go_on_with_what_was_begun(self) -> None:
         self.mesh.cuts = [9_000] + [0] * (fetch.ATTEMPTS - 1)
         with self.assertRaises(fetch.FetchError):

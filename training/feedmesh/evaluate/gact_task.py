@@ -16,10 +16,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from .. import provenance
 from ..config import EncoderConfig
+from ..loop import device
 from ..nn.gact import GactEncoder
+from ..progress import Progress
 from .metrics import auc
-from .report import publish
+from .report import machine, publish
 
 TOPICS, ASPECTS, SESSION, STRAY = 64, 8, 8, 0.2
 WIDTH, LAYERS, HEADS, GLOBALS = 128, 2, 4, 4
@@ -68,7 +71,7 @@ class LongHistoryModel(nn.Module):
     def forward(self, history: torch.Tensor, actions: torch.Tensor, candidates: torch.Tensor) -> torch.Tensor:
         pad = self.length - history.shape[1]
         tokens = F.pad(self.event(torch.cat([history, 2.0 * actions.unsqueeze(-1) - 1], dim=-1)), (0, 0, pad, 0))
-        mask = F.pad(torch.ones(actions.shape), (pad, 0))
+        mask = F.pad(torch.ones(actions.shape, device=actions.device), (pad, 0))
         layers, _, pooled = self.encoder(tokens, tokens[:, -1:], mask)
         offered = self.content(candidates)
         x = offered + pooled.unsqueeze(1)
@@ -78,7 +81,7 @@ class LongHistoryModel(nn.Module):
 
 
 def step(model: LongHistoryModel, optimizer: torch.optim.Optimizer, batch: tuple) -> float:
-    history, actions, candidates, labels, _ = batch
+    history, actions, candidates, labels = (part.to(device()) for part in batch[:4])
     loss = F.binary_cross_entropy_with_logits(model(history, actions, candidates), labels.float())
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -90,12 +93,14 @@ def quality(length: int, fold: int, seed: int, steps: int) -> dict[str, float]:
     """AUC and log loss on users never trained on, after `steps` batches of fresh users; and the AUC of who knows the tastes."""
     torch.manual_seed(seed)
     world, random = LongHistories(length, seed), np.random.default_rng(seed)
-    model = LongHistoryModel(length, fold)
+    model = LongHistoryModel(length, fold).to(device())
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: min(1, (s + 1) / 30) * (0.02 + 0.98 * (1 - s / steps)))
+    progress = Progress(f"L {length}, k {fold}, seed {seed}", steps, brief=True)
     for _ in range(steps):
-        step(model, optimizer, world.draw(USERS, random))
+        loss = step(model, optimizer, world.draw(USERS, random))
         schedule.step()
+        progress.advance(f"loss {loss:.4f}")
     model.eval()
     labels, logits, odds = [], [], []
     test = np.random.default_rng(10_000 + seed)
@@ -103,25 +108,29 @@ def quality(length: int, fold: int, seed: int, steps: int) -> dict[str, float]:
         for _ in range(TEST_USERS // USERS):
             history, actions, candidates, wanted, truth = world.draw(USERS, test)
             labels.append(wanted.numpy().ravel())
-            logits.append(model(history, actions, candidates).numpy().ravel())
+            logits.append(model(*(part.to(device()) for part in (history, actions, candidates))).cpu().numpy().ravel())
             odds.append(truth.ravel())
     labels, logits, odds = map(np.concatenate, (labels, logits, odds))
     return {"auc": auc(labels, logits), "log loss": float(np.mean(np.logaddexp(0, logits) - labels * logits)), "oracle": auc(labels, odds)}
 
 
 def cost(length: int, fold: int, steps: int = 6) -> dict[str, float]:
-    """Fastest of a few training steps, and how far resident memory grew above the moment before the first. Run in a process of its own."""
+    """Fastest of a few training steps, and how far memory (the GPU's where there is one, else what is resident) grew above the moment
+    before the first. Run in a process of its own."""
     world, random = LongHistories(length, 1), np.random.default_rng(1)
-    model = LongHistoryModel(length, fold)
+    model = LongHistoryModel(length, fold).to(device())
     optimizer = torch.optim.Adam(model.parameters())
     batches = [world.draw(USERS, random) for _ in range(steps)]
-    before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    on_gpu = device().type == "cuda"
+    before = torch.cuda.memory_allocated() if on_gpu else int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     seconds = []
     for batch in batches:
         started = time.perf_counter()
-        step(model, optimizer, batch)
+        step(model, optimizer, batch)  # ends with the loss on the CPU, so the GPU's forward is done
+        if on_gpu:
+            torch.cuda.synchronize()
         seconds.append(time.perf_counter() - started)
-    return {"seconds": min(seconds), "bytes": peak_resident() - before}
+    return {"seconds": min(seconds), "bytes": (torch.cuda.max_memory_allocated() if on_gpu else peak_resident()) - before}
 
 
 def peak_resident() -> int:
@@ -141,6 +150,19 @@ def remembered(file: Path, key: str, compute) -> dict[str, float]:
     return known[key]
 
 
+def check_parts(file: Path) -> None:
+    """Refuses stored parts of another task or machine, and marks new ones."""
+    made_from = provenance.of_text(repr((TOPICS, ASPECTS, SESSION, STRAY, WIDTH, LAYERS, HEADS, GLOBALS, USERS, CANDIDATES, TEST_USERS, machine())))
+    known = json.loads(file.read_text()) if file.exists() else {"made from": made_from}
+    if "made from" not in known:
+        print(f"{file} does not say what it was made from; taken as it is.", flush=True)
+    elif known["made from"] != made_from:
+        raise SystemExit(f"{file} is of another machine, number of threads or size of the task. Delete it or choose another --out.")
+    else:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(known, indent=1))
+
+
 def cost_in_child(length: int, fold: int) -> dict[str, float]:
     child = subprocess.run([sys.executable, "-m", __spec__.name, str(length), str(fold)], capture_output=True, text=True, check=False)
     if child.returncode != 0:
@@ -154,6 +176,7 @@ def run_gact(options, out: Path) -> None:
         raise SystemExit("--lengths must be 1..16384, --folds 1..16, --seeds 1..100.")
     folds = sorted({1, *folds})
     parts, rows = out / "parts.json", []
+    check_parts(parts)
     for length in lengths:
         plain = None
         for fold in folds:
@@ -170,7 +193,7 @@ def run_gact(options, out: Path) -> None:
         f"The same encoder ({LAYERS} blocks, width {WIDTH}, {HEADS} heads, {GLOBALS} global tokens), {USERS} users x {CANDIDATES} candidates a step, float32; {options.steps} steps of fresh users, "
         f"{options.seeds} seeds from {options.seed}; AUC on {TEST_USERS} new users, mean and standard deviation over seeds. Oracle: who knows the tastes.",
         "Synthetic histories: sessions of about 8 events on one of 64 topics, tastes drawn per user; see evaluate/gact_task.py.",
-        "Step: fastest of 6, twice, in a process of its own; memory: growth of its peak resident size over the same steps.",
+        "Step: fastest of 6, twice, in a process of its own; memory: growth of its peak (of the GPU's memory where there is one, else of the resident size) over the same steps.",
         "Published at L = 800, k = 4, on an accelerator: 6.2x faster, 12.9x less memory."], rows, out, options.json)
 
 

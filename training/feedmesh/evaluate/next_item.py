@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from .. import provenance
 from ..data.sequences import Sequences
 from ..loop import device
+from ..progress import Progress
 from .metrics import calibration_error, ranking_metrics, target_ranks
 from .sequence_model import ModelConfig, SequenceModel
 
@@ -89,7 +91,7 @@ def full_ranking(score, sequences: Sequences, held_out: int, length: int, batch:
     Only what came before it is shown to `score`(items, actions, lengths), at most `length` events. Items seen before are left out
     of the ranking, as the published tables do, unless users repeat items in this data set.
     """
-    users = np.argsort(np.diff(sequences.starts), kind="stable")
+    users, progress = np.argsort(np.diff(sequences.starts), kind="stable"), Progress("rank", sequences.users, brief=True)
     remove_seen = not sequences.repeats
     out = Ranking(*(np.zeros(sequences.users, dtype=t) for t in (np.int64, np.int64, np.float64, np.float64, bool)))
     for start in range(0, len(users), batch):
@@ -107,6 +109,7 @@ def full_ranking(score, sequences: Sequences, held_out: int, length: int, batch:
         out.targets[group], out.ranks[group], out.right[group] = targets, ranks, ranks == 0
         out.losses[group] = mass - scores[np.arange(len(group)), targets]
         out.confidence[group] = np.exp(top - mass)
+        progress.advance(steps=len(group))
     return out
 
 
@@ -118,6 +121,36 @@ def model_scores(model: SequenceModel):
     return score
 
 
+def data_hash(sequences: Sequences, tokens: torch.Tensor | None, judged: Sequences | None, known: np.ndarray | None) -> str:
+    """Hash of all data that a model's weights follow from."""
+    arrays = [(f"{name}.{column}", getattr(part, column)) for name, part in (("learned", sequences), ("judged", judged or sequences))
+              for column in ("items", "actions", "starts")]
+    return provenance.of_arrays([*arrays, *([("tokens", tokens.numpy())] if tokens is not None else []), *([("known", known)] if known is not None else [])])
+
+
+def settings_of(model_config: ModelConfig, config: TrainingConfig, known: np.ndarray | None) -> dict:
+    """As a checkpoint holds them."""
+    settings = {"model": model_config.describe(), "training": asdict(config)} | ({} if known is None else {"known": int(known.sum())})
+    return json.loads(json.dumps(settings))
+
+
+def _check_data(checkpoint: Path, state: dict, made_from: str) -> None:
+    if "made_from" not in state:
+        print(f"{checkpoint} does not say which data it was made from; taken as it is.", flush=True)
+    elif state["made_from"] != made_from:
+        raise SystemExit(f"{checkpoint} was made from other data or semantic IDs. Delete it or choose another --out.")
+
+
+def _random_state() -> dict:
+    return {"torch_random": torch.get_rng_state(), "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
+
+
+def _restore_random_state(state: dict) -> None:
+    torch.set_rng_state(state["torch_random"].cpu())
+    if torch.cuda.is_available() and len(state.get("cuda_random", [])) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all([each.cpu() for each in state["cuda_random"]])
+
+
 def train(name: str, model_config: ModelConfig, config: TrainingConfig, sequences: Sequences, folder: Path,
           tokens: torch.Tensor | None = None, judged: Sequences | None = None, known: np.ndarray | None = None) -> SequenceModel:
     """Trains, or goes on where a checkpoint stopped, and returns the weights that were best on validation (NDCG@10).
@@ -126,11 +159,8 @@ def train(name: str, model_config: ModelConfig, config: TrainingConfig, sequence
     which items are in the catalogue at training time (all): the others are never ranked while training, not even as negatives.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    settings = json.loads(json.dumps({"model": model_config.describe(), "training": asdict(config)}))
-    places = None
-    if known is not None:
-        settings["known"] = int(known.sum())
-        places = torch.from_numpy(np.where(known, np.cumsum(known) - 1, -1)).to(device())
+    settings, made_from = settings_of(model_config, config, known), data_hash(sequences, tokens, judged, known)
+    places = torch.from_numpy(np.where(known, np.cumsum(known) - 1, -1)).to(device()) if known is not None else None
     checkpoint, best_file = folder / f"{name}.checkpoint.pt", folder / f"{name}.best.pt"
     torch.manual_seed(config.seed)
     random = np.random.default_rng(config.seed)
@@ -146,16 +176,17 @@ def train(name: str, model_config: ModelConfig, config: TrainingConfig, sequence
         state = torch.load(checkpoint, map_location=device())
         if state["settings"] != settings:
             raise SystemExit(f"{checkpoint} was made with other settings: {state['settings']}. Delete it or choose another --out.")
+        _check_data(checkpoint, state, made_from)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         scheduler.load_state_dict(state["scheduler"])
         average, epoch, best, log = state["average"], state["epoch"], state["best"], state["log"]
-        torch.set_rng_state(state["torch_random"].cpu())
+        _restore_random_state(state)
         random.bit_generator.state = state["random"]
     evaluated = SequenceModel(model_config, tokens).to(device())
     while epoch < config.epochs:
         model.train()
-        started, losses = time.monotonic(), []
+        started, losses, progress = time.monotonic(), [], Progress(f"{name}, epoch {epoch + 1} of {config.epochs}", steps_per_epoch, brief=True)
         for items, actions, targets in training_batches(sequences, model_config.length, config.batch_tokens, random):
             with torch.autocast(device().type, torch.bfloat16):
                 loss = model.loss(*(t.to(device()) for t in (items, actions, targets)), places)
@@ -165,6 +196,7 @@ def train(name: str, model_config: ModelConfig, config: TrainingConfig, sequence
             optimizer.step()
             scheduler.step()
             losses.append(float(loss))
+            progress.advance(f"loss {np.mean(losses):.4f}")
             decay = min(config.average, (len(losses) + epoch * steps_per_epoch) / (10 + len(losses) + epoch * steps_per_epoch))
             for key, value in model.state_dict().items():
                 if value.is_floating_point():
@@ -182,8 +214,8 @@ def train(name: str, model_config: ModelConfig, config: TrainingConfig, sequence
         log.append(entry)
         print(name, " ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in entry.items()), flush=True)
         temporary = checkpoint.with_suffix(".tmp")
-        torch.save({"settings": settings, "model": model.state_dict(), "optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict(),
-                    "average": average, "epoch": epoch, "best": best, "log": log, "torch_random": torch.get_rng_state(),
+        torch.save({"settings": settings, "made_from": made_from, "model": model.state_dict(), "optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict(),
+                    "average": average, "epoch": epoch, "best": best, "log": log, **_random_state(),
                     "random": random.bit_generator.state}, temporary)
         temporary.replace(checkpoint)
     evaluated.load_state_dict(torch.load(best_file, map_location=device()))
@@ -191,14 +223,26 @@ def train(name: str, model_config: ModelConfig, config: TrainingConfig, sequence
     return evaluated
 
 
-def trained(name: str, model_config: ModelConfig, folder: Path, tokens: torch.Tensor | None = None) -> tuple[SequenceModel, int]:
-    """The weights that were best on validation so far, and how many epochs are done: for tables of runs that were stopped."""
+def trained(name: str, model_config: ModelConfig, config: TrainingConfig, folder: Path, made_from: str, tokens: torch.Tensor | None = None,
+            known: np.ndarray | None = None) -> tuple[SequenceModel, int]:
+    """The weights that were best on validation so far, and how many epochs are done: for tables of runs that were stopped.
+
+    All settings must be the asked ones, but for the number of epochs, which is told."""
     checkpoint = folder / f"{name}.checkpoint.pt"
     if not checkpoint.exists() or not (folder / f"{name}.best.pt").exists():
         raise SystemExit(f"{folder} holds no validated checkpoint of {name}. Leave --as-is out to train it.")
     state = torch.load(checkpoint, map_location=device())
-    if state["settings"]["model"] != json.loads(json.dumps(model_config.describe())):
-        raise SystemExit(f"{checkpoint} is of another model: {state['settings']['model']}.")
+    asked, found = settings_of(model_config, config, known), state["settings"]
+    differing = {**_flat(found), **_flat(asked)}.keys() - {"training epochs"}
+    differing = sorted(key for key in differing if _flat(found).get(key) != _flat(asked).get(key))
+    if differing:
+        raise SystemExit(f"{checkpoint} was made with other settings: "
+                         + ", ".join(f"{key} {_flat(found).get(key)}, not {_flat(asked).get(key)}" for key in differing) + ".")
+    _check_data(checkpoint, state, made_from)
     model = SequenceModel(model_config, tokens).to(device())
     model.load_state_dict(torch.load(folder / f"{name}.best.pt", map_location=device()))
     return model.eval(), state["epoch"]
+
+
+def _flat(settings: dict) -> dict:
+    return {f"{part} {key}": value for part, values in settings.items() for key, value in (values.items() if isinstance(values, dict) else [("items", values)])}

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from .. import provenance
 from ..data import ml1m
 from ..data.sequences import Sequences, load_events
-from .next_item import TrainingConfig, full_ranking, model_scores, train, trained
+from .next_item import TrainingConfig, data_hash, full_ranking, model_scores, train, trained
 from .report import publish
 from .semantic import catalogue_vectors, collision_report, item_tokens, semantic_ids, text_features
 from .sequence_model import ModelConfig
@@ -38,10 +39,23 @@ def entries(items: int, actions: int) -> dict[str, Entry]:
 
 
 def popularity(counts: np.ndarray):
-    """Scores of the one model that needs no training: how often an item occurs in training histories."""
-    scores = torch.from_numpy(counts.astype(np.float32))
+    """Scores of the one model that needs no training: the log of how often an item occurs in training histories, and once more, so that
+    an item that never did is not impossible."""
+    scores = torch.log1p(torch.from_numpy(counts.astype(np.float32)))
     scores[0] = float("-inf")
-    return lambda items, actions, lengths: scores.log().expand(len(items), -1).clone()
+    return lambda items, actions, lengths: scores.expand(len(items), -1).clone()
+
+
+def chance(items: int, seed: int):
+    """Scores that know nothing: a new random order for everybody."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def score(shown: torch.Tensor, actions: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        scores = torch.rand(len(shown), items + 1, generator=generator, dtype=torch.float64)
+        scores[:, 0] = float("-inf")
+        return scores
+
+    return score
 
 
 def hide_items(sequences: Sequences, hidden: np.ndarray, keep: int = COLD_EVENTS) -> Sequences:
@@ -60,12 +74,19 @@ def hide_items(sequences: Sequences, hidden: np.ndarray, keep: int = COLD_EVENTS
 def tokens_of(sequences: Sequences, text: np.ndarray, seed: int, folder: Path) -> tuple[torch.Tensor, dict]:
     """Semantic IDs from texts and training histories only: 3 levels of at most 256 codes. Kept beside the checkpoints that depend on them."""
     file = folder / f"semantic-ids-{seed}.pt"
+    histories = [sequences.history(user, 2) for user in range(sequences.users)]
+    made_from = provenance.of_arrays([("text", text), ("items", np.concatenate(histories)), ("sizes", np.array([len(h) for h in histories]))])
     if not file.exists():
-        histories = [sequences.history(user, 2) for user in range(sequences.users)]
+        print("Making semantic IDs from texts and training histories.", flush=True)
         codes = semantic_ids(catalogue_vectors(text, histories), 3, min(256, max(2, sequences.item_count // 4)), seed)
         folder.mkdir(parents=True, exist_ok=True)
-        torch.save((torch.from_numpy(item_tokens(codes, sequences.training_counts())), collision_report(codes)), file)
-    return torch.load(file)
+        torch.save((torch.from_numpy(item_tokens(codes, sequences.training_counts())), collision_report(codes), made_from), file)
+    tokens, report, *known = torch.load(file)
+    if not known:
+        print(f"{file} does not say which data it was made from; taken as it is.", flush=True)
+    elif known[0] != made_from:
+        raise SystemExit(f"{file} was made from other data. Delete it or choose another --out.")
+    return tokens, report
 
 
 def rank_all(chosen: dict[str, Entry], learned: Sequences, judged: Sequences, tokens: torch.Tensor | None, folder: Path,
@@ -74,7 +95,10 @@ def rank_all(chosen: dict[str, Entry], learned: Sequences, judged: Sequences, to
     out = {"popularity": ("Popularity", {"parameters": 0, "epochs": "-"}, full_ranking(popularity(learned.training_counts()), judged, 1, LENGTH))}
     for name, entry in chosen.items():
         own, planned = tokens if entry.model.semantic_ids else None, entry.training.epochs
-        model, done = trained(name, entry.model, folder, own) if as_is else (train(name, entry.model, entry.training, learned, folder, own, judged, known), planned)
+        if as_is:
+            model, done = trained(name, entry.model, entry.training, folder, data_hash(learned, own, judged, known), own, known)
+        else:
+            model, done = train(name, entry.model, entry.training, learned, folder, own, judged, known), planned
         size = {"parameters": sum(p.numel() for p in model.parameters()), "epochs": f"{done} of {planned}"}
         out[name] = entry.title, size, full_ranking(model_scores(model), judged, 1, entry.model.length)
     return out
@@ -109,6 +133,8 @@ def cold_table(name: str, sequences: Sequences, text: np.ndarray, seed: int, epo
     """Hides every tenth well-known item from training, but for 5 events, and asks who still finds it."""
     random = np.random.default_rng(seed)
     known = np.flatnonzero(sequences.training_counts() >= 4 * COLD_EVENTS)
+    if not len(known):
+        raise SystemExit(f"{name}: no item has {4 * COLD_EVENTS} training events, so none can be made new. --cold needs more data.")
     hidden = random.choice(known, size=max(1, len(known) // 10), replace=False)
     learned = hide_items(sequences, hidden)
     # Scarce items are no part of the catalogue that training ranks, as new items are not when a model is trained.
@@ -124,7 +150,8 @@ def cold_table(name: str, sequences: Sequences, text: np.ndarray, seed: int, epo
         "cold-both": Entry("semantic IDs + item-ID residual", replace(base, semantic_ids=True), schedule),
     }
     rows = []
-    for label, _, ranking in rank_all(chosen, learned, sequences, tokens, folder, as_is, known).values():
+    random_order = "Chance", {}, full_ranking(chance(sequences.item_count, seed), sequences, 1, LENGTH)
+    for label, _, ranking in (random_order, *rank_all(chosen, learned, sequences, tokens, folder, as_is, known).values()):
         cold = learned.training_counts()[ranking.targets] <= COLD_EVENTS
         warm, few = ranking.metrics(~cold), ranking.metrics(cold)
         rows.append({"model": label, **{f"cold {k}": few[k] for k in ("HR@10", "HR@50", "HR@200", "NDCG@10")},
