@@ -1,3 +1,4 @@
+using Google.Protobuf.Reflection;
 using Mesh.Contracts;
 using Mesh.Ranker.Tests.Fakes;
 using Mesh.Ranker.Transformer;
@@ -35,6 +36,25 @@ public sealed class ContextCacheTests : IDisposable
     }
 
     [Fact]
+    public void All_that_is_known_of_the_history_is_in_the_name_but_its_similarity()
+    {
+        var item = new HistoryItem { ItemId = "a", AuthorId = "x", Codes = { 1 }, Tags = { "t" }, Similarity = 0.5f };
+        string expected = Named(item);
+        string[] changed = [.. HistoryItem.Descriptor.Fields.InDeclarationOrder().Where(field => Named(Without(field)) != expected).Select(field => field.Name)];
+
+        Assert.Equal(["item_id", "author_id", "codes", "tags"], changed);
+
+        static string Named(HistoryItem item) => ContextId.Of("u", 1, "m", null, [item]);
+
+        HistoryItem Without(FieldDescriptor field)
+        {
+            HistoryItem copy = item.Clone();
+            field.Accessor.Clear(copy);
+            return copy;
+        }
+    }
+
+    [Fact]
     public async Task Who_comes_while_a_context_is_made_waits_for_it()
     {
         var cache = new ContextCache(10, long.MaxValue, _meters.Metrics);
@@ -49,6 +69,36 @@ public sealed class ContextCacheTests : IDisposable
         Assert.Same(first, second);
         Assert.Same(await first.State, await second.State);
         Assert.Equal(1, _meters["mesh.ranker.context.lookups outcome=joined"]);
+    }
+
+    [Fact]
+    public async Task What_is_asked_for_by_its_name_is_counted_as_what_is_asked_for_by_its_content()
+    {
+        var cache = new ContextCache(10, long.MaxValue, _meters.Metrics);
+        var made = new TaskCompletionSource<ContextState>();
+        int makings = 0;
+        (ContextEntry entry, _) = cache.GetOrAdd("a", () => Entry("a", made.Task, ref makings));
+
+        cache.Find("a", "u");
+        made.SetResult(new SizedState(5));
+        await entry.State;
+        cache.Find("a", "u");
+        cache.Find("a", "somebody-else");
+
+        Assert.Equal((1, 1), (_meters["mesh.ranker.context.lookups outcome=joined"], _meters["mesh.ranker.context.lookups outcome=hit"]));
+    }
+
+    [Fact]
+    public void An_encoding_that_is_turned_away_drives_no_context_out()
+    {
+        var cache = new ContextCache(1, long.MaxValue, _meters.Metrics);
+        Add(cache, "good", 1);
+        int makings = 0;
+
+        (ContextEntry turnedAway, bool held) = cache.GetOrAdd("a", () => Entry("a", Task.FromException<ContextState>(new InvalidOperationException()), ref makings));
+
+        Assert.Equal((true, false), (turnedAway.State.IsFaulted, held));
+        Assert.NotNull(cache.Find("good", "u"));
     }
 
     [Fact]

@@ -79,6 +79,39 @@ public sealed class TransformerProtocolTests : IDisposable
     }
 
     [Fact]
+    public async Task A_sequence_that_is_sent_is_scored_with_whatever_older_context_is_named_beside_it()
+    {
+        ScoreRequest older = ScoreRequests.Request(seed: 1, 5);
+        PrepareResponse prepared = await _app.PrepareAsync(Prepare(older));
+        ScoreRequest newer = With(older, copy =>
+        {
+            copy.SequenceVersion++;
+            ScoreRequests.Did(copy, "just-now", "like", ScoreRequests.NowMs - 1);
+        });
+
+        ScoreResponse expected = await _app.ScoreAsync(newer), both = await _app.ScoreAsync(With(newer, copy => copy.ContextId = prepared.ContextId));
+
+        Assert.Equal(expected.Scores, both.Scores);
+        Assert.NotEqual((await _app.ScoreAsync(older)).Scores, both.Scores);
+    }
+
+    [Fact]
+    public async Task A_score_without_the_name_joins_the_encoding_of_what_was_prepared_though_its_history_has_similarities()
+    {
+        ScoreRequest request = ScoreRequests.Request(seed: 1, 5);
+        await _app.PrepareAsync(Prepare(request));
+        int encodings = _model.Encodings;
+
+        ScoreResponse response = await _app.ScoreAsync(With(request, copy =>
+        {
+            foreach (HistoryItem item in copy.History) item.Similarity = 0.25f;
+        }));
+
+        Assert.Equal("transformer", response.Arm);
+        Assert.Equal(encodings, _model.Encodings);
+    }
+
+    [Fact]
     public async Task A_hundred_scores_at_once_encode_once()
     {
         using var held = new ManualResetEventSlim();

@@ -16,9 +16,11 @@ internal sealed class Ranking(
     public async Task<ScoreResponse> ScoreAsync(ScoreRequest request, CancellationToken cutoff, CancellationToken cancellation)
     {
         string arm = scorers.Resolve(request.Arm);
-        ContextEntry? held = contexts.Find(request.ContextId, request.UserId);
-        bool leftOut = request.SequenceLeftOut();
         if (arm == ExploreScorer.ArmName) return await ScoreAsync(request, scorers.Find(arm)!, fallback: null, cancellation);
+
+        // A sequence that is sent is the one to score with, whatever context is named beside it: it may be newer.
+        bool leftOut = request.SequenceLeftOut();
+        ContextEntry? held = leftOut ? contexts.Find(request.ContextId, request.UserId) : null;
         if (held is null && leftOut) return Missing(request, arm);
 
         Fallback? fallback = null;

@@ -21,7 +21,8 @@ internal sealed record ContextEntry(
 
 /// <summary>
 /// Encoded sequences by <see cref="ContextId"/>, least recently used out first, bounded by entries and by bytes. The task is
-/// stored before the encoding has run, so prepare and score that race encode once; a failed one is forgotten.
+/// stored before the encoding has run, so prepare and score that race encode once, also where the score has no name yet and
+/// carries the sequence; a failed one is forgotten.
 /// </summary>
 internal sealed class ContextCache(int entriesMax, long bytesMax, RankerMetrics metrics)
 {
@@ -48,11 +49,15 @@ internal sealed class ContextCache(int entriesMax, long bytesMax, RankerMetrics 
         {
             if (!_byId.TryGetValue(id, out var node) || node.Value.Entry.UserId != userId) return null;
             Touch(node);
+            CountHeld(node.Value.Entry);
             return node.Value.Entry;
         }
     }
 
-    /// <summary>The context of that name; where it is not held, what <paramref name="make"/> begins. It is called under the lock and must not wait.</summary>
+    /// <summary>
+    /// The context of that name; where it is not held, what <paramref name="make"/> begins, which is held unless it has failed already.
+    /// It is called under the lock and must not wait.
+    /// </summary>
     public (ContextEntry Entry, bool Held) GetOrAdd(string id, Func<ContextEntry> make)
     {
         ContextEntry entry;
@@ -61,12 +66,13 @@ internal sealed class ContextCache(int entriesMax, long bytesMax, RankerMetrics 
             if (_byId.TryGetValue(id, out var node))
             {
                 Touch(node);
-                metrics.ContextLookedUp(node.Value.Entry.State.IsCompleted ? "hit" : "joined");
+                CountHeld(node.Value.Entry);
                 return (node.Value.Entry, true);
             }
 
             entry = make();
             metrics.ContextLookedUp("miss");
+            if (entry.State.IsFaulted) return (entry, false); // turned away at once: nothing good leaves for it
             _byId.Add(id, _recent.AddFirst((entry, entry.MessageBytes)));
             _bytes += entry.MessageBytes;
             Evict();
@@ -75,6 +81,8 @@ internal sealed class ContextCache(int entriesMax, long bytesMax, RankerMetrics 
         _ = SettleAsync(entry);
         return (entry, false);
     }
+
+    private void CountHeld(ContextEntry entry) => metrics.ContextLookedUp(entry.State.IsCompleted ? "hit" : "joined");
 
     private async Task SettleAsync(ContextEntry entry)
     {

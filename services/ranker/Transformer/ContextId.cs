@@ -10,7 +10,8 @@ namespace Mesh.Ranker.Transformer;
 /// <summary>
 /// Names an encoded sequence by all that it is a function of: user, sequence version, model version, and the content itself.
 /// The content is in it because version 0 says nothing (every anonymous user has it), and because what the index knows of the
-/// history's items changes under one sequence version.
+/// history's items changes under one sequence version. The history's similarities are not: no model or scorer here reads them, and
+/// they differ between retrieval's two answers, so prepare and score of one request would not meet.
 /// </summary>
 internal static class ContextId
 {
@@ -27,10 +28,17 @@ internal static class ContextId
         Append(hash, modelVersion);
         Append(hash, sequenceVersion);
         Append(hash, sequence);
-        foreach (HistoryItem item in history) Append(hash, item);
+        foreach (HistoryItem item in history) Append(hash, item.Similarity == 0 ? item : WithoutSimilarity(item));
         Span<byte> digest = stackalloc byte[SHA256.HashSizeInBytes];
         hash.GetHashAndReset(digest);
         return Convert.ToHexStringLower(digest[..Bytes]);
+    }
+
+    private static HistoryItem WithoutSimilarity(HistoryItem item)
+    {
+        HistoryItem copy = item.Clone(); // rather than field by field: a field that is added to the message counts at once
+        copy.Similarity = 0;
+        return copy;
     }
 
     // Each part is preceded by its length, so that no two sequences of parts have the same bytes.

@@ -16,7 +16,7 @@ internal sealed class RankerContextPreparation(IMeshServices services, StagePara
 
     private readonly IReadOnlySet<string> _arms = options.Words("arms", "transformer");
 
-    /// <summary>Not for nothing: a sequence that is being encoded would be sent, and encoded, once more.</summary>
+    /// <summary>Not for nothing: a sequence that is being encoded would be sent once more.</summary>
     public TimeSpan Wait { get; } = TimeSpan.FromMilliseconds(options.Integer("wait_ms", 50, 0, 1_000));
 
     public bool IsHop => true;
