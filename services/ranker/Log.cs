@@ -39,4 +39,8 @@ internal static partial class Log
     [LoggerMessage(EventId = 4011, Level = LogLevel.Warning,
         Message = "Model {ModelVersion} gives a candidate other bits in another batch here; Inference:IntraOpThreads = 1 on the CPU does not")]
     public static partial void BatchesDiffer(ILogger logger, string modelVersion);
+
+    [LoggerMessage(EventId = 4012, Level = LogLevel.Warning,
+        Message = "A run of model {ModelVersion} failed; others that fail in the next 10 s are only counted (mesh.ranker.fallbacks)")]
+    public static partial void RunFailed(ILogger logger, string modelVersion, Exception exception);
 }

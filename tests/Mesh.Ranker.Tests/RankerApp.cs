@@ -13,6 +13,7 @@ using Microsoft.AspNetCore.TestHost;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging;
 
 namespace Mesh.Ranker.Tests;
 
@@ -21,6 +22,8 @@ internal sealed class RankerApp(Dictionary<string, string?>? settings = null, IM
     : WebApplicationFactory<RankerOptions>
 {
     public ReloadableSettings Settings { get; } = new(settings ?? []);
+
+    public Logs Logs { get; } = new();
 
     public async Task<ScoreResponse> ScoreAsync(ScoreRequest request, int? budgetMs = null)
     {
@@ -70,6 +73,7 @@ internal sealed class RankerApp(Dictionary<string, string?>? settings = null, IM
         builder.ConfigureAppConfiguration(configuration => configuration.Add(Settings));
         builder.ConfigureTestServices(services =>
         {
+            services.AddLogging(logging => logging.AddProvider(Logs));
             if (!fromDisk) services.Replace(ServiceDescriptor.Singleton(store ?? new FakeModelStore()));
             if (clock is not null) services.Replace(ServiceDescriptor.Singleton(clock));
         });

@@ -92,7 +92,7 @@ internal sealed class ScoreCache(TransformerOptions options, TimeProvider clock,
         }
         else
         {
-            if (left > TimeSpan.Zero) plan.EarlyRefreshes++;
+            if (left > TimeSpan.Zero) plan.Old.Add((index, row.Probabilities));
             plan.Flight ??= new ScoreFlight(now);
             group.Pending.Add(key, (plan.Flight, plan.Flight.Keys.Count));
             plan.Flight.Keys.Add(key);

@@ -33,5 +33,8 @@ internal sealed class ScorePlan(int candidates)
 
     public ScoreFlight? Flight { get; set; }
 
-    public int EarlyRefreshes { get; set; }
+    /// <summary>Those of <see cref="Mine"/> that are refreshed before their end, with the row that is still good: it serves where computing fails.</summary>
+    public List<(int Index, float[] Row)> Old { get; } = [];
+
+    public int EarlyRefreshes => Old.Count;
 }

@@ -19,7 +19,10 @@ internal sealed class TransformerScorer(
 {
     public const string ArmName = "transformer";
 
+    private const long LogPeriodMs = 10_000;
+
     private readonly int _actions = ActionTaxonomy.Default.Count;
+    private long _quietUntilMs; // interlocked: until when failed runs are not logged again
 
     /// <summary>Encodes the sequence, or finds it encoded. An empty id where no model can.</summary>
     public async Task<PrepareResponse> PrepareAsync(PrepareRequest request, CancellationToken cutoff)
@@ -59,7 +62,7 @@ internal sealed class TransformerScorer(
         }
     }
 
-    /// <param name="held">The context that the request names, where it is held here.</param>
+    /// <param name="held">The context that the request names in place of a sequence, where it is held here.</param>
     /// <param name="cutoff">When the heuristic must begin.</param>
     /// <exception cref="FallbackException">Somebody else must score.</exception>
     /// <exception cref="OperationCanceledException">The caller left.</exception>
@@ -74,9 +77,7 @@ internal sealed class TransformerScorer(
             ContextEntry? entry = held?.ModelVersion == model.Version ? held : null;
             if (entry is null && request.SequenceLeftOut()) return new TransformerScores(null, model.Version);
             entry ??= Context(model, request.UserId, request.SequenceVersion, request.Sequence, request.History).Entry;
-            float[] probabilities = await PredictAsync(request, model, entry, cutoff);
-            model.Breaker.Succeeded();
-            return new TransformerScores(probabilities, model.Version);
+            return new TransformerScores(await PredictAsync(request, model, entry, cutoff), model.Version);
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
@@ -95,7 +96,16 @@ internal sealed class TransformerScorer(
 
     private void Judge(LoadedModel model, FallbackException failed)
     {
-        if (failed.Fallback.Kind == FallbackKind.Failed && model.Breaker.Failed()) Log.BreakerOpened(logger, model.Version, failed);
+        if (failed.Fallback.Kind != FallbackKind.Failed) return;
+        if (model.Breaker.Failed()) Log.BreakerOpened(logger, model.Version, failed);
+        else if (MayLog()) Log.RunFailed(logger, model.Version, failed);
+    }
+
+    // The counter of fallbacks has them all; the log says what they are, and must not drown in them.
+    private bool MayLog()
+    {
+        long nowMs = clock.GetUtcNow().ToUnixTimeMilliseconds(), quietUntilMs = Volatile.Read(ref _quietUntilMs);
+        return nowMs >= quietUntilMs && Interlocked.CompareExchange(ref _quietUntilMs, nowMs + LogPeriodMs, quietUntilMs) == quietUntilMs;
     }
 
     private (ContextEntry Entry, bool Held) Context(
@@ -111,15 +121,27 @@ internal sealed class TransformerScorer(
         long nowMs = request.NowMs > 0 ? request.NowMs : clock.GetUtcNow().ToUnixTimeMilliseconds();
         // 0 = the model's own.
         double halfLifeHours = request.CounterHalfLifeHours is >= 0.01 and <= 1e5 ? request.CounterHalfLifeHours : 0;
-        var moment = new CandidateMoment(nowMs, halfLifeHours, request.Surface);
-        if (!scores.Takes(nowMs)) return await ComputeAsync([.. Enumerable.Range(0, request.Candidates.Count)]);
+        var question = new Question(model, entry.Id, context, request.Candidates, new CandidateMoment(nowMs, halfLifeHours, request.Surface), cutoff);
+        int[] open = [.. Enumerable.Range(0, request.Candidates.Count)];
+        if (open.Length == 0) return [];
+        if (!scores.Takes(nowMs)) return await ComputeAsync(question, open);
 
+        // What another request was computing and could not is planned again: one of those who waited computes it, the rest wait for that one.
+        var probabilities = new float[open.Length * _actions];
+        while (open.Length > 0) open = await FillAsync(question, open, probabilities);
+        return probabilities;
+    }
+
+    /// <summary>Rows of some candidates, out of the cache, by another request or by a run.</summary>
+    /// <returns>Those that another request was to compute and did not.</returns>
+    private async Task<int[]> FillAsync(Question question, int[] indexes, float[] probabilities)
+    {
         ScorePlan plan;
         Task<float[]>? computing = null;
         using (batcher.Announce())
         {
-            plan = scores.Plan(entry.Id, [.. request.Candidates.Select(candidate => ScoreKey.Of(candidate, moment))]);
-            if (plan.Flight is not null) computing = ComputeAsync(plan.Mine);
+            plan = scores.Plan(question.ContextId, [.. indexes.Select(index => ScoreKey.Of(question.Candidates[index], question.Moment))]);
+            if (plan.Flight is not null) computing = ComputeAsync(question, [.. plan.Mine.Select(place => indexes[place])]);
         }
 
         float[]? mine = null;
@@ -127,35 +149,42 @@ internal sealed class TransformerScorer(
         {
             if (computing is not null) mine = await computing;
         }
+        catch (Exception failure) when (plan.Old.Count == plan.Mine.Count && failure is FallbackException or OperationCanceledException)
+        {
+            // Every row of it is still good: the old ones answer, and the next lucky request refreshes them.
+            if (failure is FallbackException failed) Judge(question.Model, failed);
+            foreach ((int place, float[] row) in plan.Old) row.CopyTo(probabilities, indexes[place] * _actions);
+        }
         finally
         {
-            if (plan.Flight is { } flight) scores.Land(entry.Id, flight, mine);
+            if (plan.Flight is { } flight) scores.Land(question.ContextId, flight, mine);
         }
 
-        var probabilities = new float[plan.Hits.Length * _actions];
-        for (int i = 0; i < plan.Hits.Length; i++) plan.Hits[i]?.CopyTo(probabilities, i * _actions);
-        for (int row = 0; row < plan.Mine.Count; row++) CopyRow(mine!, row, probabilities, plan.Mine[row]);
+        for (int place = 0; place < indexes.Length; place++) plan.Hits[place]?.CopyTo(probabilities, indexes[place] * _actions);
+        for (int row = 0; mine is not null && row < plan.Mine.Count; row++) CopyRow(mine, row, probabilities, indexes[plan.Mine[row]]);
 
-        // What another request was computing and could not, this one computes for itself.
         var orphans = new List<int>();
-        foreach ((int index, ScoreFlight other, int row) in plan.Joined)
+        foreach ((int place, ScoreFlight other, int row) in plan.Joined)
         {
-            if (await other.Done.WaitAsync(cutoff) is { } rows) CopyRow(rows, row, probabilities, index);
-            else orphans.Add(index);
+            if (await other.Done.WaitAsync(question.Cutoff) is { } rows) CopyRow(rows, row, probabilities, indexes[place]);
+            else orphans.Add(indexes[place]);
         }
 
-        if (orphans.Count > 0)
-        {
-            float[] rows = await ComputeAsync(orphans);
-            for (int row = 0; row < orphans.Count; row++) CopyRow(rows, row, probabilities, orphans[row]);
-        }
+        return [.. orphans];
+    }
 
+    private async Task<float[]> ComputeAsync(Question question, int[] indexes)
+    {
+        var rows = new CandidateRows(question.Candidates, indexes, question.Moment);
+        float[] probabilities = await batcher.ScoreAsync(question.Model, question.Context, rows, question.Cutoff);
+        question.Model.Breaker.Succeeded(); // here only: what the cache serves says nothing about the graphs
         return probabilities;
-
-        Task<float[]> ComputeAsync(IReadOnlyList<int> indexes) =>
-            batcher.ScoreAsync(model, context, new CandidateRows(request.Candidates, indexes, moment), cutoff);
     }
 
     private void CopyRow(float[] from, int fromRow, float[] to, int toRow) =>
         from.AsSpan(fromRow * _actions, _actions).CopyTo(to.AsSpan(toRow * _actions, _actions));
+
+    /// <summary>One request, as its rounds need it.</summary>
+    private sealed record Question(
+        LoadedModel Model, string ContextId, ContextState Context, IReadOnlyList<Candidate> Candidates, CandidateMoment Moment, CancellationToken Cutoff);
 }
