@@ -25,6 +25,13 @@ public abstract class Leased : IDisposable
         return false;
     }
 
+    /// <summary>One more lease for somebody who holds one, also while this is being thrown away.</summary>
+    /// <exception cref="InvalidOperationException">Nobody holds one: it is released already.</exception>
+    protected void LeaseAgain()
+    {
+        if (Interlocked.Increment(ref _uses) <= 1) throw new InvalidOperationException($"{GetType().Name} was leased again after its last lease came back.");
+    }
+
     /// <summary>Gives one lease back.</summary>
     public void Return()
     {

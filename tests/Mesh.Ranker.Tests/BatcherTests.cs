@@ -26,7 +26,7 @@ public sealed class BatcherTests : IDisposable
     public async Task Every_row_comes_back_in_its_place(int count)
     {
         using CandidateBatcher batcher = Batcher();
-        ContextState context = await batcher.EncodeAsync(_model, null, []);
+        ContextState context = await batcher.EncodeAsync(_model, null, [], new Waiters());
 
         float[] rows = await batcher.ScoreAsync(_model, context, Rows("i", count), CancellationToken.None);
 
@@ -39,7 +39,7 @@ public sealed class BatcherTests : IDisposable
     {
         using CandidateBatcher batcher = Batcher(workers: 1);
         using var hold = new Hold(_graph);
-        ContextState context = await batcher.EncodeAsync(_model, null, []), other = await batcher.EncodeAsync(_model, null, [new HistoryItem { AuthorId = "x" }]);
+        ContextState context = await batcher.EncodeAsync(_model, null, [], new Waiters()), other = await batcher.EncodeAsync(_model, null, [new HistoryItem { AuthorId = "x" }], new Waiters());
         Task<float[]> first = batcher.ScoreAsync(_model, context, Rows("first", 10), CancellationToken.None);
         await hold.Entered;
 
@@ -64,7 +64,7 @@ public sealed class BatcherTests : IDisposable
         bool met = true;
         _graph.Running = _ => met &= both.SignalAndWait(Patience);
 
-        ContextState context = await batcher.EncodeAsync(_model, null, []);
+        ContextState context = await batcher.EncodeAsync(_model, null, [], new Waiters());
         Assert.True(SpinWait.SpinUntil(() => batcher.IdleWorkers == 2, Patience));
         await batcher.ScoreAsync(_model, context, Rows("i", 128), CancellationToken.None).WaitAsync(Patience);
 
@@ -76,7 +76,7 @@ public sealed class BatcherTests : IDisposable
     public async Task A_batch_waits_for_a_request_that_is_about_to_come_and_only_then()
     {
         using CandidateBatcher batcher = Batcher(workers: 1, waitMs: 50);
-        ContextState context = await batcher.EncodeAsync(_model, null, []);
+        ContextState context = await batcher.EncodeAsync(_model, null, [], new Waiters());
         await batcher.ScoreAsync(_model, context, Rows("alone", 3), CancellationToken.None);
 
         Task<float[]> first;
@@ -96,7 +96,7 @@ public sealed class BatcherTests : IDisposable
         using CandidateBatcher batcher = Batcher(workers: 1, queued: 100);
         using var hold = new Hold(_graph);
         using var leaves = new CancellationTokenSource();
-        ContextState context = await batcher.EncodeAsync(_model, null, []);
+        ContextState context = await batcher.EncodeAsync(_model, null, [], new Waiters());
         Task<float[]> running = batcher.ScoreAsync(_model, context, Rows("running", 10), CancellationToken.None);
         await hold.Entered;
         Task<float[]> waiting = batcher.ScoreAsync(_model, context, Rows("waiting", 80), leaves.Token);
@@ -118,7 +118,7 @@ public sealed class BatcherTests : IDisposable
     {
         using CandidateBatcher batcher = Batcher(workers: 1);
         using var hold = new Hold(_graph);
-        ContextState context = await batcher.EncodeAsync(_model, null, []);
+        ContextState context = await batcher.EncodeAsync(_model, null, [], new Waiters());
         Task<float[]> running = batcher.ScoreAsync(_model, context, Rows("running", 1), CancellationToken.None);
         await hold.Entered;
         _graph.Output = item => item == "bad-3" ? float.NaN : 0.5f;
@@ -140,13 +140,13 @@ public sealed class BatcherTests : IDisposable
         using CandidateBatcher batcher = Batcher(workers: 1);
         using var hold = new Hold(_graph);
         using var leaves = new CancellationTokenSource();
-        ContextState context = await batcher.EncodeAsync(_model, null, []);
+        ContextState context = await batcher.EncodeAsync(_model, null, [], new Waiters());
         Task<float[]> running = batcher.ScoreAsync(_model, context, Rows("running", 10), leaves.Token);
         await hold.Entered;
 
         await leaves.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => running);
-        _model.Release();
+        _model.Dispose();
         Assert.False(_graph.IsDisposed);
         hold.Release();
 
@@ -154,16 +154,47 @@ public sealed class BatcherTests : IDisposable
     }
 
     [Fact]
+    public async Task A_sequence_that_nobody_waits_for_any_more_is_not_encoded_and_makes_room()
+    {
+        using CandidateBatcher batcher = Batcher(workers: 1, encodings: 2);
+        using var hold = new Hold(_graph);
+        ContextState context = await batcher.EncodeAsync(_model, null, [], new Waiters());
+        Task<float[]> running = batcher.ScoreAsync(_model, context, Rows("running", 1), CancellationToken.None);
+        await hold.Entered;
+        Waiters leaves = new(), isLeft = new(), stays = new();
+        isLeft.Join();
+
+        Task<ContextState> deserted = Queue("deserted", leaves), half = Queue("half", isLeft), refused = Queue("refused", new Waiters());
+        leaves.Leave();
+        isLeft.Leave();
+        Task<ContextState> admitted = Queue("admitted", stays); // the deserted one made room
+        stays.Leave();
+        hold.Release();
+
+        await half.WaitAsync(Patience);
+        Assert.Equal(FallbackKind.Overloaded, (await Assert.ThrowsAsync<FallbackException>(() => refused.WaitAsync(Patience))).Fallback.Kind);
+        foreach (Task<ContextState> dropped in new[] { deserted, admitted })
+        {
+            Assert.Equal(FallbackKind.Late, (await Assert.ThrowsAsync<FallbackException>(() => dropped.WaitAsync(Patience))).Fallback.Kind);
+        }
+
+        Assert.Equal(2, _graph.Encodings);
+        await running;
+
+        Task<ContextState> Queue(string author, Waiters waiters) => batcher.EncodeAsync(_model, null, [new HistoryItem { AuthorId = author }], waiters);
+    }
+
+    [Fact]
     public async Task Encodings_and_batches_take_turns()
     {
         using CandidateBatcher batcher = Batcher(workers: 1);
         using var hold = new Hold(_graph);
-        ContextState context = await batcher.EncodeAsync(_model, null, []);
+        ContextState context = await batcher.EncodeAsync(_model, null, [], new Waiters());
         Task<float[]> running = batcher.ScoreAsync(_model, context, Rows("running", 1), CancellationToken.None);
         await hold.Entered;
         var order = new ConcurrentQueue<string>();
         _graph.Encoding = () => order.Enqueue("encode");
-        Task[] encodings = [.. Enumerable.Range(0, 3).Select(i => batcher.EncodeAsync(_model, null, [new HistoryItem { AuthorId = $"{i}" }]))];
+        Task[] encodings = [.. Enumerable.Range(0, 3).Select(i => batcher.EncodeAsync(_model, null, [new HistoryItem { AuthorId = $"{i}" }], new Waiters()))];
         Task<float[]> scores = batcher.ScoreAsync(_model, context, Rows("waiting", 1_024), CancellationToken.None);
         hold.Next = () => order.Enqueue("run");
         hold.Release();
@@ -172,8 +203,8 @@ public sealed class BatcherTests : IDisposable
         Assert.Equal(["encode", "run", "encode", "run", "encode"], order);
     }
 
-    private CandidateBatcher Batcher(int workers = 2, double waitMs = 0, int queued = 20_000) => new(
-        new TransformerOptions { Workers = workers, BatchWaitMs = waitMs, QueuedCandidatesMax = queued, ChunkRows = 64, ChunksMax = 8 }, _meters.Metrics);
+    private CandidateBatcher Batcher(int workers = 2, double waitMs = 0, int queued = 20_000, int encodings = 256) => new(
+        new TransformerOptions { Workers = workers, BatchWaitMs = waitMs, QueuedCandidatesMax = queued, QueuedEncodingsMax = encodings, ChunkRows = 64, ChunksMax = 8 }, _meters.Metrics);
 
     private static CandidateRows Rows(string prefix, int count) =>
         new([.. Enumerable.Range(0, count).Select(i => new Candidate { ItemId = $"{prefix}-{i}" })], [.. Enumerable.Range(0, count)], new CandidateMoment(1, 72, ""));

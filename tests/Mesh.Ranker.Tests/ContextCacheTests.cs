@@ -162,7 +162,7 @@ public sealed class ContextCacheTests : IDisposable
     private static ContextEntry Entry(string id, Task<ContextState> state, ref int makings)
     {
         makings++;
-        return new ContextEntry(id, "u", "m", new Sequence(), [], state);
+        return new ContextEntry(id, "u", "m", new Sequence(), [], state, new Waiters());
     }
 
     private sealed class SizedState(long bytes) : ContextState

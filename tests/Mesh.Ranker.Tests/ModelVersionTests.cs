@@ -11,6 +11,8 @@ namespace Mesh.Ranker.Tests;
 /// <summary>Versions come, serve and go.</summary>
 public sealed class ModelVersionTests : IDisposable
 {
+    private const int ModelRefused = 4005, VersionMissing = 4007;
+
     private readonly FakeTimeProvider _clock = new(DateTimeOffset.FromUnixTimeMilliseconds(ScoreRequests.NowMs));
     private readonly FakeModel _first = new("m-1"), _second = new("m-2"), _third = new("m-3");
     private readonly FakeModelStore _store;
@@ -149,6 +151,59 @@ public sealed class ModelVersionTests : IDisposable
     }
 
     [Fact]
+    public async Task A_version_that_is_refused_is_loaded_again_ever_more_rarely_and_logged_once_until_a_change_names_it()
+    {
+        _store.AddBroken("broken", "m-4", "item.onnx has the sha256 0; manifest.json says 1.");
+        var loads = new List<int>();
+        for (int i = 0; i < 7; i++)
+        {
+            await _app.ScoreAsync(Named("m-4"));
+            await Eventually.TrueAsync(async () => (await FallbackAsync("m-4")).EndsWith("was refused", StringComparison.Ordinal), "the search ends");
+            loads.Add(_store.Loads - 1); // one is of the default
+            _clock.Advance(TimeSpan.FromSeconds(10));
+        }
+
+        string[] first = _app.Logs.Of(ModelRefused);
+        string answer = await _app.DeliverAsync(Change("m-4", "broken", 10));
+        string[] again = _app.Logs.Of(ModelRefused);
+        _store.Add("broken", new FakeModel("m-4"));
+        await _app.DeliverAsync(Change("m-4", "broken", 20));
+
+        Assert.Equal([1, 2, 2, 3, 3, 3, 3], loads); // after 10 s, 20 s more, 40 s more
+        Assert.Contains("sha256", Assert.Single(first), StringComparison.Ordinal);
+        Assert.Equal(("DROP", 2), (answer, again.Length));
+        Assert.Equal(("transformer", "m-4"), await ScoredByAsync("m-4"));
+    }
+
+    [Fact]
+    public async Task A_version_that_is_missing_is_looked_for_at_its_interval_and_logged_once()
+    {
+        for (int searches = 1; searches <= 4; searches++)
+        {
+            await _app.ScoreAsync(Named("m-9"));
+            await Eventually.TrueAsync(async () => (await FallbackAsync("m-9")).EndsWith("is not here", StringComparison.Ordinal), "the search ends");
+            Assert.Equal(searches, _store.Searches);
+            _clock.Advance(TimeSpan.FromSeconds(10));
+        }
+
+        Assert.Single(_app.Logs.Of(VersionMissing));
+    }
+
+    [Fact]
+    public async Task With_room_for_one_version_the_live_one_stays_alone()
+    {
+        using var app = new RankerApp(new() { ["Ranker:Transformer:ModelsMax"] = "1" }, _store, _clock);
+        ScoreRequest request = ScoreRequests.Request(seed: 1, 5);
+        Assert.Equal("m-1", (await app.ScoreAsync(request)).ModelVersion);
+
+        await app.DeliverAsync(Change("m-2", "second", 10));
+
+        Assert.Equal(["m-2"], (await app.StatusAsync()).ModelVersions);
+        Assert.True(_first.IsDisposed);
+        Assert.Equal("m-2", (await app.ScoreAsync(request)).ModelVersion);
+    }
+
+    [Fact]
     public async Task The_version_least_used_leaves_never_the_live_one()
     {
         await _app.DeliverAsync(Change("m-2", "second", 10));
@@ -206,6 +261,8 @@ public sealed class ModelVersionTests : IDisposable
 
     private static System.Diagnostics.Metrics.IMeterFactory FactoryOf(RankerApp app) =>
         (System.Diagnostics.Metrics.IMeterFactory)app.Services.GetService(typeof(System.Diagnostics.Metrics.IMeterFactory))!;
+
+    private async Task<string> FallbackAsync(string version) => (await _app.ScoreAsync(Named(version))).FallbackReason;
 
     private async Task<(string Arm, string Version)> ScoredByAsync(string version)
     {

@@ -32,9 +32,9 @@ internal sealed class RankerApp(Dictionary<string, string?>? settings = null, IM
         return ScoreResponse.Parser.ParseFrom(await response.Content.ReadAsByteArrayAsync());
     }
 
-    public async Task<PrepareResponse> PrepareAsync(PrepareRequest request)
+    public async Task<PrepareResponse> PrepareAsync(PrepareRequest request, int? budgetMs = null)
     {
-        using HttpResponseMessage response = await PostAsync("prepare", request, budgetMs: null);
+        using HttpResponseMessage response = await PostAsync("prepare", request, budgetMs);
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
         return PrepareResponse.Parser.ParseFrom(await response.Content.ReadAsByteArrayAsync());
     }

@@ -176,6 +176,37 @@ public sealed class TransformerProtocolTests : IDisposable
     }
 
     [Fact]
+    public async Task A_sequence_whose_time_is_over_in_the_queue_is_not_encoded_and_has_no_name()
+    {
+        using var held = new ManualResetEventSlim();
+        using var entered = new SemaphoreSlim(0);
+        using var app = new RankerApp(new() { ["Ranker:Transformer:Workers"] = "1" }, _store, _clock);
+        ScoreRequest first = ScoreRequests.Request(seed: 1, 5), second = ScoreRequests.Request(seed: 2, 5), third = ScoreRequests.Request(seed: 3, 5);
+        using var meters = new Meters(app.Services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>());
+        int encodings = _model.Encodings;
+        _model.Encoding = () =>
+        {
+            entered.Release();
+            Assert.True(held.Wait(TimeSpan.FromSeconds(30)));
+        };
+
+        Task<PrepareResponse> running = app.PrepareAsync(Prepare(first), budgetMs: 10_000);
+        Assert.True(await entered.WaitAsync(TimeSpan.FromSeconds(30)));
+        Task<PrepareResponse> late = app.PrepareAsync(Prepare(second), budgetMs: 200), shared = app.PrepareAsync(Prepare(third), budgetMs: 200);
+        Assert.True(SpinWait.SpinUntil(() => meters["mesh.ranker.context.lookups outcome=miss"] == 3, TimeSpan.FromSeconds(30)), "not all queued");
+        Task<ScoreResponse> joined = app.ScoreAsync(third, budgetMs: 10_000);
+        Assert.True(SpinWait.SpinUntil(() => meters["mesh.ranker.context.lookups outcome=joined"] == 1, TimeSpan.FromSeconds(30)), "the score did not join");
+        _clock.Advance(TimeSpan.FromMilliseconds(161));
+        PrepareResponse[] nameless = [await late, await shared];
+        held.Set();
+
+        Assert.Equal("transformer", (await joined).Arm);
+        Assert.NotEmpty((await running).ContextId);
+        Assert.All(nameless, response => Assert.Empty(response.ContextId));
+        Assert.Equal(encodings + 2, _model.Encodings);
+    }
+
+    [Fact]
     public async Task What_is_no_probability_is_answered_for_by_the_heuristic_until_the_breaker_lets_a_probe_through()
     {
         using var app = new RankerApp(new() { ["Ranker:Transformer:BreakerFailures"] = "3" }, _store, _clock);

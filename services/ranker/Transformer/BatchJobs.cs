@@ -2,8 +2,8 @@ using Mesh.Contracts;
 
 namespace Mesh.Ranker.Transformer;
 
-/// <summary>A sequence that waits to be encoded. It holds a use of its model until it has run: no request need wait for it.</summary>
-internal sealed record EncodeJob(LoadedModel Model, Sequence? Sequence, IReadOnlyList<HistoryItem> History)
+/// <summary>A sequence that waits to be encoded. It holds a lease of its model until it has run or was dropped: requests come and go meanwhile.</summary>
+internal sealed record EncodeJob(LoadedModel Model, Sequence? Sequence, IReadOnlyList<HistoryItem> History, Waiters Waiters)
 {
     public TaskCompletionSource<ContextState> Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 }

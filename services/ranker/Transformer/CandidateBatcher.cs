@@ -7,7 +7,8 @@ namespace Mesh.Ranker.Transformer;
 /// The only caller of the graphs: a few threads, as more callers than cores only slow one another down. Candidates of all
 /// requests wait in one bounded queue, cut into chunks of equal rows; a free thread takes chunks request by request in turn
 /// (a large request cannot hold up a small one), its share of what waits, and runs them as one batch. It waits for more only
-/// while a request is known to be about to come, and never longer than the batch wait. Encodings and batches alternate.
+/// while a request is known to be about to come, and never longer than the batch wait. Encodings and batches alternate; a
+/// sequence that nobody waits for any more is not encoded, so that a queue that has grown late does not make the next late too.
 /// </summary>
 internal sealed class CandidateBatcher : IDisposable
 {
@@ -18,7 +19,7 @@ internal sealed class CandidateBatcher : IDisposable
     private readonly Thread[] _workers;
 
     // All under _gate.
-    private readonly Queue<EncodeJob> _encodings = new();
+    private readonly LinkedList<EncodeJob> _encodings = new();
     private readonly LinkedList<ScoreJob> _jobs = new();
     private int _queuedRows;
     private int _announced;
@@ -45,22 +46,30 @@ internal sealed class CandidateBatcher : IDisposable
         get { lock (_gate) return _idle; }
     }
 
-    /// <summary>Queues one sequence; it is encoded whoever leaves meanwhile.</summary>
-    /// <exception cref="FallbackException">In the task: the queue is full, or the graph failed.</exception>
-    public Task<ContextState> EncodeAsync(LoadedModel model, Sequence? sequence, IReadOnlyList<HistoryItem> history)
+    /// <summary>Queues one sequence; it is encoded if somebody still waits for it at its turn.</summary>
+    /// <exception cref="FallbackException">In the task: the queue is full, everybody left, or the graph failed.</exception>
+    public Task<ContextState> EncodeAsync(LoadedModel model, Sequence? sequence, IReadOnlyList<HistoryItem> history, Waiters waiters)
     {
+        var deserted = new List<EncodeJob>();
+        Task<ContextState> encoding;
         lock (_gate)
         {
+            if (_encodings.Count >= _options.QueuedEncodingsMax) TakeDeserted(deserted);
             if (_stopping || _encodings.Count >= _options.QueuedEncodingsMax)
             {
-                return Task.FromException<ContextState>(Overloaded($"{_encodings.Count} sequences wait to be encoded"));
+                encoding = Task.FromException<ContextState>(Overloaded($"{_encodings.Count} sequences wait to be encoded"));
             }
-
-            var job = new EncodeJob(model.Share(), sequence, history);
-            _encodings.Enqueue(job);
-            Monitor.Pulse(_gate);
-            return job.Done.Task;
+            else
+            {
+                var job = new EncodeJob(model.Share(), sequence, history, waiters);
+                _encodings.AddLast(job);
+                encoding = job.Done.Task;
+                Monitor.Pulse(_gate);
+            }
         }
+
+        Drop(deserted);
+        return encoding;
     }
 
     /// <summary>A request whose candidates come within a moment: batches may wait for it. Dispose once they are queued, or will not be.</summary>
@@ -108,7 +117,7 @@ internal sealed class CandidateBatcher : IDisposable
         foreach (EncodeJob job in _encodings)
         {
             job.Done.TrySetException(Overloaded("the service stops"));
-            job.Model.Release();
+            job.Model.Return();
         }
     }
 
@@ -118,27 +127,33 @@ internal sealed class CandidateBatcher : IDisposable
         {
             EncodeJob? encoding = null;
             List<(ScoreJob Job, Chunk Chunk)> batch = [];
+            List<EncodeJob> deserted = [];
             lock (_gate)
             {
                 _idle++;
-                while (!_stopping && !TryTake(out encoding, batch)) { }
+                while (!_stopping && !TryTake(out encoding, batch, deserted)) { }
                 _idle--;
                 if (_stopping) return;
             }
 
+            Drop(deserted);
             if (encoding is not null) Encode(encoding);
-            else Score(batch);
+            else if (batch.Count > 0) Score(batch);
         }
     }
 
     // Under the lock. False after a wait: look again.
-    private bool TryTake(out EncodeJob? encoding, List<(ScoreJob Job, Chunk Chunk)> batch)
+    private bool TryTake(out EncodeJob? encoding, List<(ScoreJob Job, Chunk Chunk)> batch, List<EncodeJob> deserted)
     {
         encoding = null;
+        TakeDeserted(deserted);
+        if (deserted.Count > 0) return true; // they are told outside the lock, and then is looked again
+
         bool encode = _encodings.Count > 0 && !(_encodedLast && _jobs.Count > 0);
         if (encode)
         {
-            encoding = _encodings.Dequeue();
+            encoding = _encodings.First!.Value;
+            _encodings.RemoveFirst();
         }
         else if (_jobs.First is { Value: var next })
         {
@@ -160,6 +175,28 @@ internal sealed class CandidateBatcher : IDisposable
 
         _encodedLast = encode;
         return true;
+    }
+
+    // Under the lock.
+    private void TakeDeserted(List<EncodeJob> deserted)
+    {
+        for (LinkedListNode<EncodeJob>? node = _encodings.First, next; node is not null; node = next)
+        {
+            next = node.Next;
+            if (node.Value.Waiters.Any) continue;
+            deserted.Add(node.Value);
+            _encodings.Remove(node);
+        }
+    }
+
+    // Outside the lock: the last lease of a model that was swapped out closes its graphs.
+    private static void Drop(List<EncodeJob> jobs)
+    {
+        foreach (EncodeJob job in jobs)
+        {
+            job.Done.TrySetException(new FallbackException(new Fallback(FallbackKind.Late, "nobody waited for the sequence to be encoded any more")));
+            job.Model.Return();
+        }
     }
 
     private static int Share(int chunks, int workers) => (chunks + workers - 1) / workers;
@@ -211,7 +248,7 @@ internal sealed class CandidateBatcher : IDisposable
         }
         finally
         {
-            job.Model.Release();
+            job.Model.Return();
         }
     }
 
@@ -237,7 +274,7 @@ internal sealed class CandidateBatcher : IDisposable
         }
         finally
         {
-            model.Release();
+            model.Return();
         }
 
         Complete(batch);

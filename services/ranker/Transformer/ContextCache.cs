@@ -8,7 +8,7 @@ namespace Mesh.Ranker.Transformer;
 /// context can still fall back to the heuristic.
 /// </summary>
 internal sealed record ContextEntry(
-    string Id, string UserId, string ModelVersion, Sequence? Sequence, IReadOnlyList<HistoryItem> History, Task<ContextState> State)
+    string Id, string UserId, string ModelVersion, Sequence? Sequence, IReadOnlyList<HistoryItem> History, Task<ContextState> State, Waiters Waiters)
 {
     // A message's objects take about six times its wire size (512 events with history: 49 KB on the wire, 290 KB on the heap).
     private const int ObjectsPerWireByte = 6;
@@ -17,6 +17,27 @@ internal sealed record ContextEntry(
     /// <summary>What the messages take, estimated; the state is added once it is there.</summary>
     public long MessageBytes { get; } =
         Overhead + (ObjectsPerWireByte * ((Sequence?.CalculateSize() ?? 0) + History.Sum(item => (long)item.CalculateSize())));
+
+    /// <summary>Counts the caller among those who wait. Who began the encoding is counted already.</summary>
+    public ContextEntry Join()
+    {
+        Waiters.Join();
+        return this;
+    }
+
+    /// <summary>The state, once it is there. A caller that is counted leaves with this, whatever comes.</summary>
+    /// <exception cref="FallbackException">It could not be encoded.</exception>
+    public async Task<ContextState> WaitAsync(CancellationToken cutoff)
+    {
+        try
+        {
+            return await State.WaitAsync(cutoff);
+        }
+        finally
+        {
+            Waiters.Leave();
+        }
+    }
 }
 
 /// <summary>
@@ -47,7 +68,7 @@ internal sealed class ContextCache(int entriesMax, long bytesMax, RankerMetrics 
         if (id.Length == 0) return null;
         lock (_gate)
         {
-            if (!_byId.TryGetValue(id, out var node) || node.Value.Entry.UserId != userId) return null;
+            if (!_byId.TryGetValue(id, out var node) || node.Value.Entry.UserId != userId || node.Value.Entry.State.IsFaulted) return null;
             Touch(node);
             CountHeld(node.Value.Entry);
             return node.Value.Entry;
@@ -65,9 +86,14 @@ internal sealed class ContextCache(int entriesMax, long bytesMax, RankerMetrics 
         {
             if (_byId.TryGetValue(id, out var node))
             {
-                Touch(node);
-                CountHeld(node.Value.Entry);
-                return (node.Value.Entry, true);
+                if (!node.Value.Entry.State.IsFaulted)
+                {
+                    Touch(node);
+                    CountHeld(node.Value.Entry);
+                    return (node.Value.Entry, true);
+                }
+
+                Remove(node); // it failed a moment ago and is not settled yet
             }
 
             entry = make();

@@ -1,13 +1,13 @@
+using Mesh.Inference;
+
 namespace Mesh.Ranker.Transformer;
 
 /// <summary>
-/// A model that is warm, with the count of who uses it. The set that serves it holds one use; each request and each run takes
-/// another. The last to let go disposes it, so that no version vanishes below a running request.
+/// A model that is warm. The set that serves it owns it; each request and each run holds a lease. The last to let go disposes of
+/// the model, so that no version vanishes below a running request.
 /// </summary>
-internal sealed class LoadedModel(IRankModel model, string path, Breaker breaker)
+internal sealed class LoadedModel(IRankModel model, string path, Breaker breaker) : Leased
 {
-    private int _uses = 1; // interlocked; 0 = disposed
-
     public IRankModel Model => model;
 
     public string Version => model.Version;
@@ -17,15 +17,12 @@ internal sealed class LoadedModel(IRankModel model, string path, Breaker breaker
 
     public Breaker Breaker => breaker;
 
-    /// <summary>Takes one more use. The caller must hold one, or the lock of the set that does.</summary>
+    /// <summary>One more lease. The caller must hold one, or the lock of the set that owns it.</summary>
     public LoadedModel Share()
     {
-        Interlocked.Increment(ref _uses);
+        LeaseAgain();
         return this;
     }
 
-    public void Release()
-    {
-        if (Interlocked.Decrement(ref _uses) == 0) model.Dispose();
-    }
+    protected override void Release() => model.Dispose();
 }

@@ -8,21 +8,23 @@ namespace Mesh.Ranker.Transformer;
 /// <summary>
 /// Brings versions into the <see cref="ModelSet"/>, one at a time: the default before the service listens, those that the topic
 /// makes live, and those that a request names. Each is verified and tried before it can serve; one that is refused changes
-/// nothing. A version that is not found is not searched for again for a while.
+/// nothing. A version that is not found is not searched for again for a while, and one that is refused for twice as long each time,
+/// until a change names it; the first of each is logged.
 /// </summary>
 internal sealed class ModelKeeper(
     ModelSet models, IModelStore store, IOptions<TransformerOptions> options, TimeProvider clock, RankerMetrics metrics, ILogger<ModelKeeper> logger)
     : BackgroundService
 {
     // Names that callers made up must not gather.
-    private const int MissingMax = 256;
+    private const int AbsentMax = 256;
+    private const int RefusedSecondsMax = 3_600;
 
     private readonly TransformerOptions _options = options.Value;
     private readonly SemaphoreSlim _turn = new(1, 1);
     private readonly Channel<string> _wanted = Channel.CreateBounded<string>(new BoundedChannelOptions(16) { FullMode = BoundedChannelFullMode.Wait });
     private readonly Lock _gate = new();
     private readonly HashSet<string> _searching = new(StringComparer.Ordinal);                    // under _gate
-    private readonly Dictionary<string, DateTimeOffset> _missing = new(StringComparer.Ordinal);   // until when not to search, under _gate
+    private readonly Dictionary<string, Absence> _absent = new(StringComparer.Ordinal);           // under _gate
 
     public override async Task StartAsync(CancellationToken cancellationToken)
     {
@@ -41,9 +43,9 @@ internal sealed class ModelKeeper(
         lock (_gate)
         {
             if (_searching.Contains(version)) return new Fallback(FallbackKind.Loading, $"model {version} is being loaded");
-            if (_missing.TryGetValue(version, out DateTimeOffset until) && clock.GetUtcNow() < until)
+            if (_absent.TryGetValue(version, out Absence? absence) && clock.GetUtcNow() < absence.Until)
             {
-                return new Fallback(FallbackKind.UnknownVersion, $"model {version} is not here");
+                return new Fallback(FallbackKind.UnknownVersion, $"model {version} {(absence.Refusals > 0 ? "was refused" : "is not here")}");
             }
 
             if (!_wanted.Writer.TryWrite(version))
@@ -68,24 +70,19 @@ internal sealed class ModelKeeper(
     {
         await foreach (string version in _wanted.Reader.ReadAllAsync(stoppingToken))
         {
-            Delivery outcome = Delivery.Drop;
             try
             {
-                if (store.Find(version) is { } path) outcome = await TryInstallAsync(path, version, order: null, stoppingToken);
-                else Log.VersionMissing(logger, version);
+                if (store.Find(version) is { } path) await TryInstallAsync(path, version, order: null, stoppingToken);
+                else if (RememberAbsent(version, refused: false)) Log.VersionMissing(logger, version);
             }
             catch (Exception exception) when (exception is not OperationCanceledException)
             {
                 // The search goes on for other versions: this one is answered by the heuristic meanwhile.
-                Log.SearchFailed(logger, version, exception);
+                if (RememberAbsent(version, refused: true)) Log.SearchFailed(logger, version, exception);
             }
             finally
             {
-                lock (_gate)
-                {
-                    if (outcome != Delivery.Success) RememberMissing(version);
-                    _searching.Remove(version);
-                }
+                lock (_gate) _searching.Remove(version);
             }
         }
     }
@@ -103,10 +100,11 @@ internal sealed class ModelKeeper(
         if (path is null && !models.Versions.Contains(change.Version))
         {
             metrics.ModelChanged("refused");
-            Log.VersionMissing(logger, change.Version);
+            if (RememberAbsent(change.Version, refused: false)) Log.VersionMissing(logger, change.Version);
             return Delivery.Retry;
         }
 
+        lock (_gate) _absent.Remove(change.Version); // somebody means it: the package may be another by now
         return await TryInstallAsync(path ?? "", change.Version, ModelChangeRules.OrderOf(change), cancellation);
     }
 
@@ -117,13 +115,15 @@ internal sealed class ModelKeeper(
         {
             // Held already where the message came twice, or a request named the version first.
             string held = version is not null && models.Versions.Contains(version) ? version : Install(path, version);
+            lock (_gate) _absent.Remove(held);
             if (order is { } of && models.TryMakeLive(held, of)) Log.ModelLive(logger, held, path);
             return Delivery.Success;
         }
         catch (ModelRefusedException refused)
         {
             metrics.ModelChanged("refused");
-            Log.ModelRefused(logger, version ?? "", path, models.Live, refused.Message); // it says all; the message comes again while the package may come
+            // The message says all: no stack, and not again at each search.
+            if (version is null || RememberAbsent(version, refused: !refused.MayCome)) Log.ModelRefused(logger, version ?? "", path, models.Live, refused.Message);
             return refused.MayCome ? Delivery.Retry : Delivery.Drop;
         }
         finally
@@ -158,9 +158,21 @@ internal sealed class ModelKeeper(
         return made;
     }
 
-    private void RememberMissing(string version)
+    // A package that is refused costs a load to refuse again; one that is missing, a look into a folder.
+    /// <returns>Whether this is the first time, and worth a line in the log.</returns>
+    private bool RememberAbsent(string version, bool refused)
     {
-        if (_missing.Count >= MissingMax) _missing.Clear();
-        _missing[version] = clock.GetUtcNow() + TimeSpan.FromSeconds(_options.LookupIntervalSeconds);
+        lock (_gate)
+        {
+            bool known = _absent.TryGetValue(version, out Absence? before);
+            if (!known && _absent.Count >= AbsentMax) _absent.Clear();
+            int refusals = (before?.Refusals ?? 0) + (refused ? 1 : 0);
+            double seconds = _options.LookupIntervalSeconds * Math.Pow(2, refused ? refusals - 1 : 0);
+            _absent[version] = new Absence(clock.GetUtcNow() + TimeSpan.FromSeconds(Math.Min(seconds, RefusedSecondsMax)), refusals);
+            return !known || (refused && refusals == 1);
+        }
     }
+
+    /// <summary>A version that is not there or was refused: until when it is not looked for, and how often it was refused.</summary>
+    private sealed record Absence(DateTimeOffset Until, int Refusals);
 }

@@ -49,39 +49,48 @@ internal sealed class ModelSet(int modelsMax, RankerMetrics metrics) : IDisposab
             if (_models.Any(held => held.Version == model.Version)) leaving.Add(model);
             else _models.Insert(0, model);
             if (_live.Length == 0) _live = model.Version;
-
-            for (int i = _models.Count - 1; i > 0 && _models.Count > modelsMax; i--)
-            {
-                if (_models[i].Version == _live) continue;
-                leaving.Add(_models[i]);
-                _models.RemoveAt(i);
-            }
-
-            metrics.ModelsLoaded = _models.Count;
+            Trim(keep: model.Version, leaving);
         }
 
-        foreach (LoadedModel gone in leaving) gone.Release();
+        foreach (LoadedModel gone in leaving) gone.Dispose();
     }
 
     /// <summary>Makes a loaded version live; a change older than the last one changes nothing.</summary>
     /// <param name="order">See <see cref="Contracts.ModelChangeRules.OrderOf"/>.</param>
     public bool TryMakeLive(string version, (long TimeMs, uint Tie) order)
     {
+        var leaving = new List<LoadedModel>();
         lock (_gate)
         {
             if (order.CompareTo(_liveSince) < 0 || _models.All(model => model.Version != version)) return false;
             _live = version;
             _liveSince = order;
-            return true;
+            Trim(keep: version, leaving); // with room for one, the live one before was kept until here
         }
+
+        foreach (LoadedModel gone in leaving) gone.Dispose();
+        return true;
     }
 
     public void Dispose()
     {
         lock (_gate)
         {
-            foreach (LoadedModel model in _models) model.Release();
+            foreach (LoadedModel model in _models) model.Dispose();
             _models.Clear();
         }
+    }
+
+    // Under the lock.
+    private void Trim(string keep, List<LoadedModel> leaving)
+    {
+        for (int i = _models.Count - 1; i >= 0 && _models.Count > modelsMax; i--)
+        {
+            if (_models[i].Version == _live || _models[i].Version == keep) continue;
+            leaving.Add(_models[i]);
+            _models.RemoveAt(i);
+        }
+
+        metrics.ModelsLoaded = _models.Count;
     }
 }

@@ -5,11 +5,17 @@ namespace Mesh.Ranker.Transformer;
 /// <summary>Caches, batches and deadlines of the transformer. Bound from <c>Ranker:Transformer</c>, checked at start.</summary>
 public sealed class TransformerOptions
 {
-    /// <summary>Versions kept loaded; past it the least recently used goes, never the live one. Default 2.</summary>
+    /// <summary>
+    /// Versions kept loaded; past it the least recently used goes, never the live one. With 1 the version that requests named last
+    /// stands beside the live one until a change makes one live. Default 2.
+    /// </summary>
     [Range(1, 8)]
     public int ModelsMax { get; init; } = 2;
 
-    /// <summary>Time between two searches under Models:Root for a version that a request names, in seconds. Default 10.</summary>
+    /// <summary>
+    /// Time between two searches under Models:Root for a version that a request names, in seconds; doubled each time its package
+    /// is refused, up to an hour. Default 10.
+    /// </summary>
     [Range(1, 3_600)]
     public int LookupIntervalSeconds { get; init; } = 10;
 
@@ -49,7 +55,7 @@ public sealed class TransformerOptions
     [Range(1, 1_000_000)]
     public int QueuedCandidatesMax { get; init; } = 20_000;
 
-    /// <summary>Sequences that may wait to be encoded. Default 256.</summary>
+    /// <summary>Sequences that may wait to be encoded; those that nobody waits for any more make room. Default 256.</summary>
     [Range(1, 100_000)]
     public int QueuedEncodingsMax { get; init; } = 256;
 

@@ -24,7 +24,7 @@ internal sealed class TransformerScorer(
     private readonly int _actions = ActionTaxonomy.Default.Count;
     private long _quietUntilMs; // interlocked: until when failed runs are not logged again
 
-    /// <summary>Encodes the sequence, or finds it encoded. An empty id where no model can.</summary>
+    /// <summary>Encodes the sequence, or finds it encoded. An empty id where no model can, or not in time.</summary>
     public async Task<PrepareResponse> PrepareAsync(PrepareRequest request, CancellationToken cutoff)
     {
         LoadedModel? model = models.TryAcquire(request.ModelVersion);
@@ -39,17 +39,13 @@ internal sealed class TransformerScorer(
             // The probe of an open breaker is left to the score: it runs both graphs.
             if (model.Breaker.IsOpen) return new PrepareResponse();
             (ContextEntry entry, bool held) = Context(model, request.UserId, request.SequenceVersion, request.Sequence, request.History);
-            var response = new PrepareResponse { ContextId = entry.Id, ModelVersion = model.Version, Cached = held };
-            try
-            {
-                await entry.State.WaitAsync(cutoff);
-            }
-            catch (OperationCanceledException)
-            {
-                // The encoding is on its way all the same, and the score that names it finds it.
-            }
-
-            return response;
+            await entry.WaitAsync(cutoff);
+            return new PrepareResponse { ContextId = entry.Id, ModelVersion = model.Version, Cached = held };
+        }
+        catch (OperationCanceledException)
+        {
+            // Without a name the score carries the sequence, and so joins the encoding where it runs by then.
+            return new PrepareResponse();
         }
         catch (FallbackException failed)
         {
@@ -58,7 +54,7 @@ internal sealed class TransformerScorer(
         }
         finally
         {
-            model.Release();
+            model.Return();
         }
     }
 
@@ -74,7 +70,7 @@ internal sealed class TransformerScorer(
         try
         {
             if (!model.Breaker.TryPass()) throw new FallbackException(new Fallback(FallbackKind.BreakerOpen, $"model {model.Version} failed repeatedly"));
-            ContextEntry? entry = held?.ModelVersion == model.Version ? held : null;
+            ContextEntry? entry = held?.ModelVersion == model.Version ? held.Join() : null;
             if (entry is null && request.SequenceLeftOut()) return new TransformerScores(null, model.Version);
             entry ??= Context(model, request.UserId, request.SequenceVersion, request.Sequence, request.History).Entry;
             return new TransformerScores(await PredictAsync(request, model, entry, cutoff), model.Version);
@@ -90,7 +86,7 @@ internal sealed class TransformerScorer(
         }
         finally
         {
-            model.Release();
+            model.Return();
         }
     }
 
@@ -108,16 +104,22 @@ internal sealed class TransformerScorer(
         return nowMs >= quietUntilMs && Interlocked.CompareExchange(ref _quietUntilMs, nowMs + LogPeriodMs, quietUntilMs) == quietUntilMs;
     }
 
+    // The caller is counted among those who wait for it.
     private (ContextEntry Entry, bool Held) Context(
         LoadedModel model, string userId, long sequenceVersion, Sequence? sequence, IReadOnlyList<HistoryItem> history)
     {
         string id = ContextId.Of(userId, sequenceVersion, model.Version, sequence, history);
-        return contexts.GetOrAdd(id, () => new ContextEntry(id, userId, model.Version, sequence, history, batcher.EncodeAsync(model, sequence, history)));
+        (ContextEntry entry, bool held) = contexts.GetOrAdd(id, () =>
+        {
+            var waiters = new Waiters();
+            return new ContextEntry(id, userId, model.Version, sequence, history, batcher.EncodeAsync(model, sequence, history, waiters), waiters);
+        });
+        return (held ? entry.Join() : entry, held);
     }
 
     private async Task<float[]> PredictAsync(ScoreRequest request, LoadedModel model, ContextEntry entry, CancellationToken cutoff)
     {
-        ContextState context = await entry.State.WaitAsync(cutoff);
+        ContextState context = await entry.WaitAsync(cutoff);
         long nowMs = request.NowMs > 0 ? request.NowMs : clock.GetUtcNow().ToUnixTimeMilliseconds();
         // 0 = the model's own.
         double halfLifeHours = request.CounterHalfLifeHours is >= 0.01 and <= 1e5 ? request.CounterHalfLifeHours : 0;
