@@ -21,6 +21,7 @@ internal sealed class GactBenchmark : IBenchmark
 
     public async Task<Figures> RunAsync(BenchmarkOptions options, CancellationToken cancellation)
     {
+        if (!options.Ints("folds").Contains(1)) throw new ArgumentException($"--folds is {options["folds"]}; ratios are to plain attention, so 1 must be among them.");
         TorchScript torch = await TorchScript.FindAsync(options["python"], cancellation);
         string json = Path.GetTempFileName();
         try
@@ -35,23 +36,26 @@ internal sealed class GactBenchmark : IBenchmark
         }
     }
 
-    // Rows of one length follow one another, plain attention (k = 1) first.
     private static Figures Read(byte[] json)
     {
         var figures = new Figures();
         using JsonDocument document = JsonDocument.Parse(json);
-        (double Step, double Memory) plain = default;
-        foreach (JsonElement row in document.RootElement.GetProperty("rows").EnumerateArray())
+        JsonElement[] rows = [.. document.RootElement.GetProperty("rows").EnumerateArray()];
+        foreach (JsonElement row in rows)
         {
-            (double step, double memory) = (row.GetProperty("step ms").GetDouble(), row.GetProperty("MiB").GetDouble());
-            if (row.GetProperty("k").GetInt32() == 1) plain = (step, memory);
-            string name = $"L{row.GetProperty("L").GetInt32()}_k{row.GetProperty("k").GetInt32()}";
+            (double step, double memory) = StepOf(row);
+            (double plainStep, double plainMemory) = StepOf(rows.First(other => Int(other, "L") == Int(row, "L") && Int(other, "k") == 1));
+            string name = $"L{Int(row, "L")}_k{Int(row, "k")}";
             figures[$"{name}_auc"] = row.GetProperty("AUC").GetDouble();
             figures[$"{name}_step_ms"] = step;
-            figures[$"{name}_step_ratio"] = plain.Step / step;
-            figures[$"{name}_memory_ratio"] = plain.Memory / memory;
+            figures[$"{name}_step_ratio"] = plainStep / step;
+            figures[$"{name}_memory_ratio"] = plainMemory / memory;
         }
 
         return figures;
     }
+
+    private static (double StepMs, double Memory) StepOf(JsonElement row) => (row.GetProperty("step ms").GetDouble(), row.GetProperty("MiB").GetDouble());
+
+    private static int Int(JsonElement row, string name) => row.GetProperty(name).GetInt32();
 }

@@ -53,7 +53,8 @@ internal sealed class RankerBenchmark : IBenchmark
         named.Sequence = null;
         named.History.Clear();
 
-        // Each client changes its own copy: another user is another context, another surface is another score.
+        // Each client changes its own copy: another user is another context, another surface is another score. The row's name is in the draw:
+        // what one row leaves in the caches must not be found by the next.
         (string Name, string Arm, Func<ScoreRequest> Base, Action<ScoreRequest, string> Change)[] cases =
         [
             ("score, nothing held", "transformer", () => request, (copy, draw) => copy.UserId = draw),
@@ -102,7 +103,7 @@ internal sealed class RankerBenchmark : IBenchmark
                 service.Refresh();
                 TimeSpan before = service.TotalProcessorTime;
                 LoadResult result = await ClosedLoop.RunAsync(
-                    clients, phase == "warm" ? duration / 4 : duration, (client, i, _) => calls[client]($"{phase}-{clients}-{client}-{i}"), cancellation);
+                    clients, phase == "warm" ? duration / 4 : duration, (client, i, _) => calls[client]($"{name}-{phase}-{clients}-{client}-{i}"), cancellation);
                 if (phase == "warm") continue;
                 service.Refresh();
                 double cpuMs = (service.TotalProcessorTime - before).TotalMilliseconds / (result.LatenciesMs.Length + result.Failures);
