@@ -66,13 +66,6 @@ public sealed class GraphSession : Leased
         }
     }
 
-    /// <summary>
-    /// Runs once on zeros, free dimensions as given, so that the first request does not pay for memory and kernels.
-    /// </summary>
-    /// <param name="free">Lengths of the free dimensions by input, as in <see cref="TensorSpec.Allocate"/>.</param>
-    public void WarmUp(Func<TensorSpec, long[]> free, CancellationToken cancellation) =>
-        Run(Inputs.ToDictionary(input => input.Name, input => input.Allocate(free(input))), new Dictionary<string, TensorBuffer>(), cancellation);
-
     protected override void Release() => _session.Dispose();
 
     private void RunInside(IReadOnlyDictionary<string, TensorBuffer> inputs, IReadOnlyDictionary<string, TensorBuffer> outputs, CancellationToken cancellation)

@@ -120,13 +120,6 @@ public sealed class ModelPackage : Leased
     /// <summary>The codebooks that item.onnx quantises with.</summary>
     public ResidualCodebooks ReadCodebooks() => ReadCodebooks(ReadFile(CodebooksFile), Manifest);
 
-    /// <summary>Runs the ranking graphs once on zeros at the sizes that will be served.</summary>
-    public void WarmUpRanking(int batch, int candidates, CancellationToken cancellation)
-    {
-        Context.WarmUp(_ => [batch], cancellation);
-        Candidates.WarmUp(_ => [batch, candidates], cancellation);
-    }
-
     protected override void Release()
     {
         foreach (GraphSession? session in _graphs) session?.Dispose();

@@ -142,22 +142,6 @@ public sealed class FeatureTests
         Assert.Equal([-1, -1, -1, -1, -1, -1], tensors.Codes.Longs.ToArray());
     }
 
-    [Fact]
-    public void A_row_copied_into_a_batch_is_equal_byte_by_byte()
-    {
-        var from = new CandidateTensors(Shape, batch: 1, rows: 3);
-        var to = new CandidateTensors(Shape, batch: 2, rows: 4);
-        CandidateFeatures.Write(Parse<Candidate>(Golden["candidates"]![1]!["candidate"]!), (long)Golden["now_ms"]!, 0, Settings, Shape, from, 2);
-
-        from.CopyRow(2, to, 6);
-
-        Assert.Equal(from.Codes.Longs[6..9].ToArray(), to.Codes.Longs[18..21].ToArray());
-        Assert.Equal(from.Authors.Longs[4..6].ToArray(), to.Authors.Longs[12..14].ToArray());
-        Assert.Equal(from.Ages.Longs[2], to.Ages.Longs[6]);
-        Assert.Equal(from.Dense.Floats[36..54].ToArray(), to.Dense.Floats[108..126].ToArray());
-        Assert.Equal(0, to.Ages.Longs[5]);
-    }
-
     private static Sequence RandomSequence(Random random, int events)
     {
         var sequence = new Sequence { SurfaceNames = { "home" } };

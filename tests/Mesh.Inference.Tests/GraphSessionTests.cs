@@ -27,7 +27,7 @@ public sealed class GraphSessionTests
             {
                 var some = new CandidateTensors(model.SemanticIds, batch, rows);
                 int user = batch - 1; // the others hold the same context and rows that stand for nothing
-                for (int i = 0; i < count; i++) all.CopyRow(picked[i], some, (user * rows) + i);
+                for (int i = 0; i < count; i++) CopyRow(all, picked[i], some, (user * rows) + i);
 
                 float[] scores = Score(package, Repeat(state, batch), some, batch, rows);
 
@@ -237,6 +237,20 @@ public sealed class GraphSessionTests
         foreach (ref long age in tensors.Ages.Longs) age = random.Next(32);
         foreach (ref float value in tensors.Dense.Floats) value = random.NextSingle() - 0.5f;
         return tensors;
+    }
+
+    private static void CopyRow(CandidateTensors from, int row, CandidateTensors to, int toRow)
+    {
+        Copy(from.Codes, to.Codes);
+        Copy(from.Authors, to.Authors);
+        Copy(from.Ages, to.Ages);
+        Copy(from.Dense, to.Dense);
+
+        void Copy(TensorBuffer source, TensorBuffer target)
+        {
+            int width = source.Bytes / (int)(source.Shape[0] * source.Shape[1]);
+            source.AllBytes.Slice(row * width, width).CopyTo(target.AllBytes[(toRow * width)..]);
+        }
     }
 
     private sealed class ListLogger : ILogger<InferenceRuntime>

@@ -53,21 +53,4 @@ public sealed class CandidateTensors
             new("surface", TensorElement.Int64, [-1]),
         ];
     }
-
-    /// <summary>Copies one row, such as a candidate's features into a row of a batch over many requests.</summary>
-    public void CopyRow(int row, CandidateTensors target, int targetRow)
-    {
-        ArgumentNullException.ThrowIfNull(target);
-        Copy(Codes, row, target.Codes, targetRow);
-        Copy(Authors, row, target.Authors, targetRow);
-        Copy(Ages, row, target.Ages, targetRow);
-        Copy(Dense, row, target.Dense, targetRow);
-    }
-
-    private static void Copy(TensorBuffer from, int row, TensorBuffer to, int targetRow)
-    {
-        ReadOnlySpan<long> shape = from.Shape;
-        int width = from.Bytes / (int)(shape[0] * shape[1]);
-        from.AllBytes.Slice(row * width, width).CopyTo(to.AllBytes[(targetRow * width)..]);
-    }
 }
