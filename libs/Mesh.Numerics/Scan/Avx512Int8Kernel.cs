@@ -15,11 +15,12 @@ namespace Mesh.Numerics;
 //   four blocks side by side, a sum each                              132            25
 //   one block after the other, four sums                              121            38    1.5 x: addresses only ascend
 //   the same with prefetches 4 to 16 KB ahead                         115         36-37    no gain, left out
-//   vpdpbusd of 256 bits (AvxVnni; 512 bits are not in .NET 10)       121            34    no gain, left out
-// Four queries, bytes times four:
-//   in turns over 64 rows                                             154           103
-//   one load for four, sums beside the calls that use them             93            91    the compiler spills the sums
-//   sums in a method of their own, prefetch 8 KB ahead                179           150
+//   vpdpbusd of 256 bits (AvxVnni; 512 bits are not in .NET 10)       121            34    against 35 in its own run: left out
+// Four queries, bytes times four, all in one interleaved run at 64 MB:
+//   in turns over 64 rows                                                           103
+//   in turns, prefetch 8 KB ahead                                                   128
+//   one load for four                                                               119    sums in a method of their own, or the compiler spills them (91)
+//   one load for four, prefetch 8 KB ahead                                          136    and 1.5 x what turns reach in the cache
 internal readonly struct Avx512Int8Kernel : IInt8Kernel
 {
     // With four queries the work on a line takes longer than the processor looks ahead.

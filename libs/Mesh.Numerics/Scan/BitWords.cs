@@ -28,7 +28,7 @@ public static class BitWords
     public static void Not(ReadOnlySpan<ulong> x, Span<ulong> destination, SimdLevel level = SimdLevel.Best) =>
         Apply<NotOperator>(x, x, destination, level);
 
-    /// <summary>Bits that are set. Four counts at a time with the processor's own instruction: 31 GB/s, as fast as memory is read.</summary>
+    /// <summary>Bits that are set. Four counts at a time with the processor's own instruction: 31 GB/s in the cache.</summary>
     public static long PopCount(ReadOnlySpan<ulong> x)
     {
         long a = 0, b = 0, c = 0, d = 0;
