@@ -185,7 +185,7 @@ internal sealed class IndexFollower(
         // of another history, and new deltas would all look old.
         _headBelowUs = caught == CatchUp.HeadBelow ? _headBelowUs + 1 : 0;
         if (_headBelowUs < 2) return;
-        Log.LogLost(logger, state.Head, index.Sequence);
+        if (_headBelowUs == 2) Log.LogLost(logger, state.Head, index.Sequence); // once: loading may outlast many probes
         _mustReload = true;
     }
 

@@ -74,7 +74,7 @@ def train_ranker(name: str, ranker: Ranker, run: Run, codes: np.ndarray) -> None
         arrays = to_tensors(data.history(requests) | inputs)
         return masked_bce(ranker(arrays, arrays), *(torch.from_numpy(array).to(device()) for array in (labels, real)))
 
-    Training(name, ranker, config, run.out, config.ranker.steps, config.ranker.learning_rate).run(loss_of)
+    Training(name, ranker, config, run.out, config.ranker.steps, config.ranker.learning_rate, made_from=run.made_from("ranker")).run(loss_of)
     calibrate(ranker, *predict(ranker, [held_out], batch=256))
 
 
