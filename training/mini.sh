@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Retrains models/mini from nothing: worlds by the simulator, every training step, measured on worlds of seeds it never saw.
-# usage: training/mini.sh [WORK_DIR]     about 25 minutes on two busy cores; a run that was stopped goes on where it was.
+# usage: training/mini.sh [WORK_DIR]     about 25 minutes on two cores; a run that was stopped goes on where it was.
 set -eu -o pipefail
 work=${1:+$(realpath -m "$1")}
 cd "$(dirname "$0")/.."
