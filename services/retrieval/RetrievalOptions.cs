@@ -1,8 +1,19 @@
 using System.ComponentModel.DataAnnotations;
+using System.Numerics;
 using Mesh.Retrieval.Sources;
 using Microsoft.Extensions.Options;
 
 namespace Mesh.Retrieval;
+
+/// <summary>How vectors are searched.</summary>
+public enum IndexKind
+{
+    /// <summary>By cluster, with filter rows.</summary>
+    Clustered,
+
+    /// <summary>Every row, exactly: the reference.</summary>
+    Flat,
+}
 
 /// <summary>Limits and shapes of the index and its sources. Bound from the <c>Retrieval</c> section, checked at start.</summary>
 public sealed class RetrievalOptions
@@ -16,6 +27,40 @@ public sealed class RetrievalOptions
     /// <summary>Most live items held; further ones are refused with a log line. Default 1,000,000 (about 256 MB of vectors at 64 dimensions).</summary>
     [Range(1, 10_000_000)]
     public int ItemsMax { get; init; } = 1_000_000;
+
+    /// <summary>How vectors are searched: Clustered probes the nearest clusters, Flat looks at every row. Default Clustered.</summary>
+    public IndexKind Index { get; init; } = IndexKind.Clustered;
+
+    /// <summary>
+    /// Rows up to which a search scores all that its filter admits, exactly: a smaller index is searched exactly always, a larger one
+    /// where the filter admits few. Default 20,000.
+    /// </summary>
+    [Range(0, 10_000_000)]
+    public int ExactRowsMax { get; init; } = 20_000;
+
+    /// <summary>Clusters that one query vector probes at least. Default 32.</summary>
+    [Range(1, 4_096)]
+    public int ProbesMin { get; init; } = 32;
+
+    /// <summary>Rows admitted by the filter that are scanned at least for each result asked for; more clusters are probed until then. Default 64.</summary>
+    [Range(1, 100_000)]
+    public int RowsPerResult { get; init; } = 64;
+
+    /// <summary>Bits of the Bloom signature of an item's rare filter values, a power of two. Default 1,024 (128 bytes an item).</summary>
+    [Range(64, 65_536)]
+    public int BloomBits { get; init; } = 1_024;
+
+    /// <summary>Bits that one rare value sets. Default 5.</summary>
+    [Range(1, 16)]
+    public int BloomHashes { get; init; } = 5;
+
+    /// <summary>Share of the items from which on a filter value has an exact row of bits. Default 0.002.</summary>
+    [Range(0.000001, 1)]
+    public double FrequentShareMin { get; init; } = 0.002;
+
+    /// <summary>Filter values with an exact row at most; each costs a bit an item. Default 1,024.</summary>
+    [Range(0, 65_536)]
+    public int FrequentValuesMax { get; init; } = 1_024;
 
     /// <summary>Share of dead rows among all rows at which the index is compacted. Default 0.3.</summary>
     [Range(0.05, 0.9)]
@@ -163,6 +208,8 @@ internal sealed class RetrievalOptionsRules : IValidateOptions<RetrievalOptions>
         {
             faults.Add($"ReplayBatchMax {options.ReplayBatchMax} is over ReorderMax {options.ReorderMax}: a batch must fit the reorder buffer.");
         }
+
+        if (!BitOperations.IsPow2(options.BloomBits)) faults.Add($"BloomBits {options.BloomBits} is not a power of two: hashes are cut to that many bits.");
 
         return faults.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(faults);
     }

@@ -17,10 +17,12 @@ public sealed class ConcurrencyTests
 {
     private const int Items = 200;
 
-    [Fact]
-    public async Task Readers_never_see_a_torn_row_while_the_writer_changes_every_part_of_it()
+    public static TheoryData<string> Shapes => IndexShapes.All;
+
+    [Theory, MemberData(nameof(Shapes))]
+    public async Task Readers_never_see_a_torn_row_while_the_writer_changes_every_part_of_it(string shape)
     {
-        LiveIndex index = Make.Index();
+        LiveIndex index = Make.Index(IndexShapes.Options(shape));
         ulong sequence = 0;
         for (int i = 0; i < Items; i++) index.Apply(Make.Upsert(++sequence, Stamped(i, 1)), out _);
         using var stop = new CancellationTokenSource();
@@ -69,13 +71,13 @@ public sealed class ConcurrencyTests
         Assert.True(answers.Distinct().Count() > 3, $"the load saw only {string.Join(", ", answers.Distinct())}");
     }
 
-    [Fact]
-    public void Index_bytes_agree_with_the_garbage_collector()
+    [Theory, MemberData(nameof(Shapes))]
+    public void Index_bytes_agree_with_the_garbage_collector(string shape)
     {
         var random = new Random(2);
         const int count = 30_000;
         long before = GC.GetTotalMemory(forceFullCollection: true);
-        LiveIndex index = Make.Index();
+        LiveIndex index = Make.Index(IndexShapes.Options(shape));
         for (int i = 0; i < count; i++)
         {
             ItemRow row = Make.Row($"item-{i}", $"author-{i % 3_000}", Make.RandomVector(random, 64), [(uint)(i % 16), (uint)(i % 256), 1],

@@ -83,7 +83,7 @@ public sealed class FilterTests
         RowState[] rows = [.. Enumerable.Range(0, 40).Select(i => State(IndexModel.RandomRow(random, $"item-{i}")))];
         for (int round = 0; round < 500; round++)
         {
-            Expression expression = Expression.Random(random, depth: 6);
+            FilterExpression expression = FilterExpression.Random(random, depth: 6);
 
             Assert.True(FilterParser.TryParse(expression.Print(random), out FilterPlan plan, out string fault), fault);
             foreach (RowState row in rows) Assert.Equal(expression.Holds(row), plan.Admits(row));
@@ -125,52 +125,4 @@ public sealed class FilterTests
     }
 
     private static RowState State(ItemRow row) => Make.Index(row).Find(row.Item.ItemId)!;
-
-    // The language once more, as a tree that is evaluated by recursion: no plan, no precedence, no stack.
-    private sealed record Expression(string Operator, Expression? Left, Expression? Right, string Field, string Value)
-    {
-        private static readonly (string Field, string[] Values)[] Terms =
-        [
-            ("tag", ["tag-0", "tag-1", "tag-2"]), ("author", ["author-0", "author-1"]), ("language", ["en", "DE"]),
-            ("item", ["item-1", "item-2"]), ("attribute.colour", ["red", "blue"]), ("safety", ["safe"]),
-        ];
-
-        public static Expression Random(Random random, int depth)
-        {
-            switch (depth == 0 ? 3 : random.Next(5))
-            {
-                case 0: return new Expression("NOT", Random(random, depth - 1), null, "", "");
-                case 1: return new Expression("AND", Random(random, depth - 1), Random(random, depth - 1), "", "");
-                case 2: return new Expression("OR", Random(random, depth - 1), Random(random, depth - 1), "", "");
-                default:
-                    (string field, string[] values) = Terms[random.Next(Terms.Length)];
-                    return new Expression("", null, null, field, values[random.Next(values.Length)]);
-            }
-        }
-
-        public bool Holds(RowState row) => Operator switch
-        {
-            "NOT" => !Left!.Holds(row),
-            "AND" => Left!.Holds(row) && Right!.Holds(row),
-            "OR" => Left!.Holds(row) || Right!.Holds(row),
-            _ => Field switch
-            {
-                "tag" => row.Facts.Tags.Contains(Value),
-                "author" => row.Facts.AuthorId == Value,
-                "language" => row.Facts.Language.Equals(Value, StringComparison.OrdinalIgnoreCase),
-                "item" => row.Facts.ItemId == Value,
-                "safety" => row.Eligibility.Safety == Value,
-                _ => row.Facts.Attributes.Contains(new KeyValuePair<string, string>("colour", Value)),
-            },
-        };
-
-        public string Print(Random random) => Operator switch
-        {
-            "NOT" => $"NOT {Left!.Inside(random)}",
-            "AND" or "OR" => $"{Left!.Inside(random)} {Operator}{(random.Next(2) == 0 ? " " : "  \t")}{Right!.Inside(random)}",
-            _ => random.Next(2) == 0 ? $"{Field}:{Value}" : $"{Field}:\"{Value}\"",
-        };
-
-        private string Inside(Random random) => Operator.Length > 0 || random.Next(4) == 0 ? $"( {Print(random)})" : Print(random);
-    }
 }

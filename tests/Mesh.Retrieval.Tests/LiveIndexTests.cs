@@ -8,21 +8,12 @@ namespace Mesh.Retrieval.Tests;
 
 public sealed class LiveIndexTests
 {
-    [Theory, InlineData(1), InlineData(2), InlineData(3)]
-    public void After_any_history_every_way_to_find_an_item_agrees_with_a_plain_dictionary(int seed)
+    public static TheoryData<string> Shapes => IndexShapes.All;
+
+    [Theory, MemberData(nameof(Shapes))]
+    public void After_any_history_every_way_to_find_an_item_agrees_with_a_plain_dictionary(string shape)
     {
-        LiveIndex index = Make.Index();
-        var model = new IndexModel();
-
-        foreach (IndexDelta delta in IndexModel.RandomDeltas(seed, 3_000))
-        {
-            model.Apply(delta);
-            index.Apply(delta, out _);
-            if (delta.Sequence % 500 == 0) model.AssertSame(index);
-        }
-
-        Assert.Equal(3_000ul, index.Sequence);
-        model.AssertSame(index);
+        for (int seed = 1; seed <= 3; seed++) AssertSameAfter(IndexModel.RandomDeltas(seed, 3_000), Make.Index(IndexShapes.Options(shape)));
     }
 
     [Fact]
@@ -46,10 +37,10 @@ public sealed class LiveIndexTests
         model.AssertSame(index);
     }
 
-    [Fact]
-    public void Compaction_keeps_every_item_and_leaves_no_dead_slot()
+    [Theory, MemberData(nameof(Shapes))]
+    public void Compaction_keeps_every_item_and_leaves_no_dead_slot(string shape)
     {
-        LiveIndex index = Make.Index();
+        LiveIndex index = Make.Index(IndexShapes.Options(shape));
         var model = new IndexModel();
         foreach (IndexDelta delta in IndexModel.RandomDeltas(5, 12_000))
         {
@@ -80,26 +71,41 @@ public sealed class LiveIndexTests
         Assert.Equal("after", index.Find("a")!.Facts.Text);
     }
 
-    [Fact]
-    public void An_item_re_embedded_after_a_search_began_is_still_found_once_and_by_its_new_vector()
+    [Theory, MemberData(nameof(Shapes))]
+    public void An_item_re_embedded_after_a_search_began_is_still_found_once_and_by_its_new_vector(string shape)
     {
-        var vectors = new FlatVectorIndex(100);
+        IVectorIndex vectors = Make.Index(IndexShapes.Options(shape)).Vectors;
         var row = new Row();
         RowState first = Make.Index(Make.Row("a")).Find("a")!;
-        row.State = new RowState(first.Facts, first.Counters, first.Eligibility, 1, vectors.Upsert(row, [1, 0, 0, 0]));
+        RowState Put(float[] vector) => new(first.Facts, first.Counters, first.Eligibility, 1, vectors.Upsert(row, first.Facts, first.Eligibility, vector));
+        RowState before = row.State = Put([1, 0, 0, 0]);
         vectors.Publish();
-        row.State = new RowState(first.Facts, first.Counters, first.Eligibility, 2, vectors.Upsert(row, [0, 1, 0, 0]));
+        row.State = Put([0, 1, 0, 0]);
         var query = new QueryVectors([0, 1, 0, 0], 4);
 
         // What a search sees whose slot count was read before the second slot was published.
-        RowHit before = Assert.Single(vectors.Search(query, 5, RowFilter.Visible, CancellationToken.None));
-        vectors.Delete(0);
+        RowHit during = Assert.Single(vectors.Search(query, 5, RowFilter.Visible, CancellationToken.None));
+        vectors.Delete(before);
         vectors.Publish();
         RowHit after = Assert.Single(vectors.Search(query, 5, RowFilter.Visible, CancellationToken.None));
 
-        Assert.Equal(1, before.Score);
+        Assert.Equal(1, during.Score);
         Assert.Equal(1, after.Score);
         Assert.Same(row, after.Row);
+    }
+
+    [Theory, MemberData(nameof(Shapes))]
+    public void An_item_that_moves_again_during_a_search_is_named_once_however_often_it_had_moved(string shape)
+    {
+        LiveIndex index = Make.Index(IndexShapes.Options(shape));
+        for (ulong sequence = 1; sequence <= 9; sequence++) index.Apply(Make.Upsert(sequence, Make.Row("a", vector: [1, sequence, 0, 0])), out _);
+        RowState state = index.Find("a")!;
+        Row row = index.Vectors.Live().Single().Row;
+        row.State = new RowState(state.Facts, state.Counters, state.Eligibility, 10, index.Vectors.Upsert(row, state.Facts, state.Eligibility, [0, 0, 1, 0]));
+
+        RowHit hit = Assert.Single(index.Vectors.Search(new QueryVectors([0, 0, 1, 0], 4), 20, RowFilter.Visible, CancellationToken.None));
+
+        Assert.Equal(1, hit.Score);
     }
 
     [Fact]
@@ -122,12 +128,12 @@ public sealed class LiveIndexTests
         Assert.Equal(10ul, index.Sequence);
     }
 
-    [Fact]
-    public void An_item_without_an_embedding_is_kept_and_similar_to_nothing()
+    [Theory, MemberData(nameof(Shapes))]
+    public void An_item_without_an_embedding_is_kept_and_similar_to_nothing(string shape)
     {
         ItemRow bare = Make.Row("bare");
         bare.Embedding = ByteString.Empty;
-        LiveIndex index = Make.Index(Make.Row("a"), bare);
+        LiveIndex index = Make.Index(IndexShapes.Options(shape), Make.Row("a"), bare);
 
         List<RowHit> hits = index.Vectors.Search(new QueryVectors([1, 0, 0, 0], 4), 5, RowFilter.Visible, CancellationToken.None);
 
@@ -154,10 +160,10 @@ public sealed class LiveIndexTests
         }
     }
 
-    [Fact]
-    public void A_search_stops_at_its_deadline()
+    [Theory, MemberData(nameof(Shapes))]
+    public void A_search_stops_at_its_deadline(string shape)
     {
-        LiveIndex index = Make.Index(Make.Row("a"));
+        LiveIndex index = Make.Index(IndexShapes.Options(shape), Make.Row("a"));
         using var spent = new CancellationTokenSource();
         spent.Cancel();
 
@@ -178,6 +184,21 @@ public sealed class LiveIndexTests
         Assert.InRange(index.Prefixes.RowsOf(new Prefix(1, 2)).Length, 0, 100);
         Assert.Equal(0, index.Items);
         Assert.Equal(0, index.Authors.Authors);
+    }
+
+    private static void AssertSameAfter(List<IndexDelta> deltas, LiveIndex index)
+    {
+        var model = new IndexModel();
+
+        foreach (IndexDelta delta in deltas)
+        {
+            model.Apply(delta);
+            index.Apply(delta, out _);
+            if (delta.Sequence % 500 == 0) model.AssertSame(index);
+        }
+
+        Assert.Equal(3_000ul, index.Sequence);
+        model.AssertSame(index);
     }
 
     private static void AssertRefused(LiveIndex index, IndexDelta delta, string reason)

@@ -23,12 +23,14 @@ internal static class Make
 
     public static RetrievalOptions Options => new();
 
-    public static LiveIndex Index(RetrievalOptions? options = null, TimeProvider? clock = null) =>
+    public static LiveIndex Index(RetrievalOptions? options, TimeProvider? clock) =>
         new(IndexOrigin.None(24), IndexLimits.From(options ?? Options), clock ?? Clock());
 
-    public static LiveIndex Index(params ItemRow[] rows)
+    public static LiveIndex Index(params ItemRow[] rows) => Index(Options, rows);
+
+    public static LiveIndex Index(RetrievalOptions options, params ItemRow[] rows)
     {
-        LiveIndex index = Index();
+        LiveIndex index = Index(options, clock: null);
         for (int i = 0; i < rows.Length; i++) Assert.NotEqual(Applied.Refused, index.Apply(Upsert((ulong)i + 1, rows[i]), out _));
         return index;
     }

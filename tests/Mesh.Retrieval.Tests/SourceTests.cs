@@ -185,7 +185,7 @@ public sealed class SourceTests
     public void Trending_is_computed_again_after_its_interval_and_never_shows_a_deleted_item()
     {
         FakeTimeProvider clock = Make.Clock();
-        LiveIndex index = Make.Index(clock: clock);
+        LiveIndex index = Make.Index(Make.Options, clock);
         index.Apply(Make.Upsert(1, Make.Row("a", likes: 1)), out _);
         index.Apply(Make.Upsert(2, Make.Row("b", likes: 2)), out _);
         Assert.Equal(["b", "a"], Find(new TrendingSource(), index));

@@ -8,6 +8,12 @@ internal sealed class RowFilter(ItemHashSet exclude, Audience audience, FilterPl
     /// <summary>Everything that is not hidden.</summary>
     public static readonly RowFilter Visible = new(ItemHashSet.Empty, Audience.Anyone, FilterPlan.All);
 
+    /// <summary>What the request asks for, without what it excludes and who looks.</summary>
+    public FilterPlan Plan => plan;
+
+    /// <summary>Items left out at most.</summary>
+    public int Excluded => exclude.Count;
+
     public bool Admits(RowState state) =>
         audience.MaySee(state.Eligibility) && !exclude.Contains(state.Facts.Hash) && plan.Admits(state);
 }

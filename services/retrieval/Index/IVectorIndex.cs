@@ -1,10 +1,11 @@
+using Mesh.Contracts;
 using Mesh.Retrieval.Filters;
 
 namespace Mesh.Retrieval.Index;
 
 /// <summary>
-/// Vectors of rows, searched while one writer changes them. <see cref="FlatVectorIndex"/> is exact; an index that probes
-/// clusters takes its place behind the same calls.
+/// Vectors of rows, searched while one writer changes them. <see cref="FlatVectorIndex"/> looks at every row;
+/// <see cref="ClusteredVectorIndex"/> at those that matter.
 /// </summary>
 internal interface IVectorIndex
 {
@@ -17,28 +18,30 @@ internal interface IVectorIndex
     /// <summary>Slots whose vector no row points at any more.</summary>
     int Tombstones { get; }
 
-    /// <summary>Bytes allocated for vectors and the references to their rows.</summary>
+    /// <summary>Bytes allocated for vectors, the references to their rows, and what finds them.</summary>
     long Bytes { get; }
 
     /// <summary>
     /// Writer only. Stores a vector and tells its slot; <paramref name="row"/> becomes findable by <see cref="Publish"/>,
-    /// after its state names the slot. -1 where no room is left.
+    /// after its state, of these facts and this eligibility, names the slot. -1 where no room is left.
     /// </summary>
-    int Upsert(Row row, ReadOnlySpan<float> vector);
+    int Upsert(Row row, ItemFacts facts, Eligibility eligibility, ReadOnlySpan<float> vector);
+
+    /// <summary>Writer only. A row has kept its slot and its first code, and its state has become another.</summary>
+    void Change(RowState before, RowState after);
 
     /// <summary>Writer only. Makes every slot stored so far visible to searches that start from now on.</summary>
     void Publish();
 
-    /// <summary>Writer only. Counts the slot as dead; the row's state no longer names it.</summary>
-    void Delete(int slot);
+    /// <summary>Writer only. Counts the slot of a state as dead; the row has another slot now, or no state.</summary>
+    void Delete(RowState state);
 
     /// <summary>The vector of a slot that a RowState names.</summary>
     ReadOnlySpan<float> VectorAt(int slot);
 
     /// <summary>
     /// The k rows most similar to the queries among those that the filter admits, best first. Any thread, without locks.
-    /// A row changed during the search is seen before or after the change. A row whose vector changes twice during it
-    /// may be named twice; callers merge by item.
+    /// A row changed during the search is seen before or after the change, and named once.
     /// </summary>
     List<RowHit> Search(QueryVectors queries, int k, RowFilter filter, CancellationToken cancellation);
 

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using Mesh.Contracts;
 using Mesh.Inference;
+using Mesh.Retrieval.Filters;
 
 namespace Mesh.Retrieval.Index;
 
@@ -62,7 +63,7 @@ internal sealed class LiveIndex
         _clock = clock;
         _sequence = origin.Sequence;
         _rows = new ConcurrentDictionary<string, Row>(StringComparer.Ordinal);
-        Vectors = new FlatVectorIndex(limits.SlotsMax);
+        Vectors = limits.Kind == IndexKind.Flat ? new FlatVectorIndex(limits.SlotsMax) : new ClusteredVectorIndex(limits.SlotsMax, limits.Clusters);
         Authors = new AuthorRings(limits.AuthorsMax, limits.RingItemsMax);
         Prefixes = new PrefixTable();
         Trending = new TrendingPool(limits.Trending);
@@ -207,8 +208,8 @@ internal sealed class LiveIndex
         bool isNew = !_rows.TryGetValue(facts.ItemId, out Row? row);
         row ??= new Row();
         RowState? before = row.State;
-        bool keepsSlot = before is not null && vector.SequenceEqual(VectorOf(before));
-        int slot = keepsSlot ? before!.Slot : Vectors.Upsert(row, vector);
+        bool keepsSlot = before is not null && Prefix.Of(before.Facts.Codes)?.First == Prefix.Of(facts.Codes)?.First && vector.SequenceEqual(VectorOf(before));
+        int slot = keepsSlot ? before!.Slot : Vectors.Upsert(row, facts, eligibility, vector);
         if (slot < 0) return false;
 
         row.State = new RowState(facts, counters, eligibility, version, slot);
@@ -219,7 +220,8 @@ internal sealed class LiveIndex
         }
 
         Relist(row, before?.Facts, facts);
-        if (before is not null && !keepsSlot) Vectors.Delete(before.Slot);
+        if (keepsSlot) Vectors.Change(before!, row.State);
+        else if (before is not null) Vectors.Delete(before);
         Vectors.Publish();
         Volatile.Write(ref _factsBytes, _factsBytes + facts.Bytes - (before?.Facts.Bytes ?? 0));
         return true;
@@ -247,7 +249,7 @@ internal sealed class LiveIndex
         row.State = null; // from here on no list, block or ring gives the item to a reader
         _rows.TryRemove(itemId, out _);
         Volatile.Write(ref _items, _items - 1);
-        Vectors.Delete(state.Slot);
+        Vectors.Delete(state);
         Prefixes.NoteDead(state.Facts.Codes);
         Authors.Remove(state.Facts.AuthorId, row);
         Volatile.Write(ref _factsBytes, _factsBytes - state.Facts.Bytes);
@@ -258,6 +260,7 @@ internal sealed class LiveIndex
     {
         if (!_rows.TryGetValue(itemId, out Row? row) || row.State is not { } state || state.Version >= sequence) return Applied.Unchanged;
         row.State = change(state);
+        Vectors.Change(state, row.State);
         return Applied.Changed;
     }
 
@@ -265,14 +268,18 @@ internal sealed class LiveIndex
 }
 
 /// <summary>How large an index may grow; see <see cref="RetrievalOptions"/>.</summary>
-internal sealed record IndexLimits(int ItemsMax, int AuthorsMax, int RingItemsMax, TrendingShape Trending)
+internal sealed record IndexLimits(int ItemsMax, int AuthorsMax, int RingItemsMax, TrendingShape Trending, IndexKind Kind, ClusterShape Clusters)
 {
     /// <summary>Slots for twice the items: compaction runs long before as many are dead as alive.</summary>
     public int SlotsMax => (int)Math.Min(2L * ItemsMax + FlatVectorIndex.BlockRows, Array.MaxLength);
 
     public static IndexLimits From(RetrievalOptions options) => new(
         options.ItemsMax, options.AuthorsMax, options.RingItemsMax,
-        new TrendingShape(options.TrendingPrior, options.TrendingFreshnessHours, options.TrendingPoolMax, options.TrendingRefreshMs));
+        new TrendingShape(options.TrendingPrior, options.TrendingFreshnessHours, options.TrendingPoolMax, options.TrendingRefreshMs),
+        options.Index,
+        new ClusterShape(
+            options.ExactRowsMax, options.ProbesMin, options.RowsPerResult,
+            new FilterShape(options.BloomBits, options.BloomHashes, options.FrequentShareMin, options.FrequentValuesMax)));
 }
 
 /// <summary>The one mutable point: which index requests take. Null until the first is ready.</summary>

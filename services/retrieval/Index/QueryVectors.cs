@@ -26,8 +26,14 @@ internal sealed class QueryVectors(float[] values, int dimensions)
     {
         if (Count == 0 || vector.Length != dimensions) return 0;
 
-        float best = float.NegativeInfinity;
-        for (int i = 0; i < Count; i++) best = Math.Max(best, DotProduct.Compute(this[i], vector));
-        return Math.Clamp(best, -1, 1);
+        return Math.Clamp(Best(vector), -1, 1);
+    }
+
+    /// <summary>The largest dot product with any of the queries, of which there is one at least.</summary>
+    public float Best(ReadOnlySpan<float> vector)
+    {
+        float best = DotProduct.Compute(this[0], vector);
+        for (int i = 1; i < Count; i++) best = Math.Max(best, DotProduct.Compute(this[i], vector));
+        return best;
     }
 }

@@ -1,0 +1,117 @@
+// Filter rows lie transposed: one row of bits per value, one bit per slot of the segment, so that one word decides 64 slots.
+// They are asked before the vectors are read, and they answer for the moment at which they were read:
+//
+// 1. The writer counts the version up to odd before it changes bits of a slot that readers know, and up to even after it. A
+//    reader whose version was odd or has changed reads again. Without this, a row that goes from tag A to tag B while "A or B"
+//    is evaluated could be seen with neither, and "not A" could be wrong for a row that has lost A.
+// 2. A new slot needs no version: its live bit is set last.
+// 3. Words are stored in one piece and in order (each store releases), by one writer.
+using Mesh.Numerics;
+
+namespace Mesh.Retrieval.Filters;
+
+/// <summary>
+/// Filter rows of one segment: slots that are alive, those that are not hidden, an exact row for each frequent value, and the
+/// Bloom signatures of the rare values. See <see cref="FilterRows"/> for which value has which row.
+/// </summary>
+internal sealed class FilterBits
+{
+    /// <summary>Rows that every segment has before those of frequent values.</summary>
+    public const int LiveRow = 0, VisibleRow = 1, FixedRows = 2;
+
+    private readonly int _words;
+    private readonly AlignedBuffer<ulong> _bloom; // [bloom bits, words]
+    private volatile AlignedBuffer<ulong> _exact; // [exact rows, words]; replaced whole by the writer when rows are added
+    private int _version;
+
+    /// <param name="slots">A multiple of 64.</param>
+    public FilterBits(int slots, int bloomBits, int exactRows)
+    {
+        _words = slots / 64;
+        _bloom = new AlignedBuffer<ulong>(bloomBits * _words);
+        _exact = new AlignedBuffer<ulong>(exactRows * _words);
+    }
+
+    /// <summary>Words of a row.</summary>
+    public int Words => _words;
+
+    public long Bytes => 8L * (_bloom.Length + _exact.Length) + 400;
+
+    /// <summary>Slots whose bits a reader may take for members, 64 to a word, among those that are alive.</summary>
+    public ReadOnlySpan<ulong> Exact(int row) => _exact.Span.Slice(row * _words, _words);
+
+    public ReadOnlySpan<ulong> Bloom(int bit) => _bloom.Span.Slice(bit * _words, _words);
+
+    public int BeginRead() => Volatile.Read(ref _version);
+
+    /// <summary>Whether everything read since <see cref="BeginRead"/> is of one moment. What the slots hold may be read from here on.</summary>
+    public bool EndRead(int version)
+    {
+        Volatile.ReadBarrier();
+        return (version & 1) == 0 && version == Volatile.Read(ref _version);
+    }
+
+    /// <summary>Writer only. The bits of a slot that no reader knows yet; alive from the last store on.</summary>
+    public void Put(int slot, RowSignature signature)
+    {
+        Store(_exact, VisibleRow, slot, !signature.Hidden);
+        foreach (int row in signature.ExactRows) Store(_exact, row, slot, true);
+        foreach (int bit in signature.BloomBits) Store(_bloom, bit, slot, true);
+        Store(_exact, LiveRow, slot, true);
+    }
+
+    /// <summary>Writer only. Turns the bits of a slot from those of one state to those of another.</summary>
+    public void Change(int slot, RowSignature before, RowSignature after)
+    {
+        Volatile.Write(ref _version, _version + 1);
+        Store(_exact, VisibleRow, slot, !after.Hidden);
+        foreach (int row in before.ExactRows) if (!after.ExactRows.Contains(row)) Store(_exact, row, slot, false);
+        foreach (int bit in before.BloomBits) if (!after.BloomBits.Contains(bit)) Store(_bloom, bit, slot, false);
+        foreach (int row in after.ExactRows) Store(_exact, row, slot, true);
+        foreach (int bit in after.BloomBits) Store(_bloom, bit, slot, true);
+        Volatile.Write(ref _version, _version + 1);
+    }
+
+    /// <summary>Writer only. The slot is dead for readers from now on.</summary>
+    public void Kill(int slot) => Store(_exact, LiveRow, slot, false);
+
+    /// <summary>Writer only. Room for more exact rows; those there are stay where they are.</summary>
+    public void GrowExact(int rows)
+    {
+        var grown = new AlignedBuffer<ulong>(rows * _words);
+        _exact.Span.CopyTo(grown.Span);
+        _exact = grown;
+    }
+
+    /// <summary>Writer only. Sets one bit of a row that no reader asks for yet.</summary>
+    public void Backfill(int slot, int row) => Store(_exact, row, slot, true);
+
+    /// <summary>Writer only. All bits of another segment, whose slots are fewer.</summary>
+    public void CopyFrom(FilterBits other)
+    {
+        CopyRows(other._bloom.Span, other._words, _bloom.Span, _words);
+        CopyRows(other._exact.Span, other._words, _exact.Span, _words);
+    }
+
+    private static void CopyRows(ReadOnlySpan<ulong> from, int fromWords, Span<ulong> to, int toWords)
+    {
+        for (int row = 0; row * fromWords < from.Length; row++) from.Slice(row * fromWords, fromWords).CopyTo(to[(row * toWords)..]);
+    }
+
+    private void Store(AlignedBuffer<ulong> rows, int row, int slot, bool value)
+    {
+        ref ulong word = ref rows.Span[(row * _words) + (slot >> 6)];
+        ulong bit = 1ul << (slot & 63);
+        Volatile.Write(ref word, value ? word | bit : word & ~bit);
+    }
+}
+
+/// <summary>The bits that one row's values take. Used again for the next row by the writer.</summary>
+internal sealed class RowSignature
+{
+    public bool Hidden { get; set; }
+
+    public List<int> ExactRows { get; } = [];
+
+    public List<int> BloomBits { get; } = [];
+}

@@ -1,0 +1,177 @@
+using System.Collections.Concurrent;
+using Mesh.Contracts;
+using Mesh.Retrieval.Index;
+
+namespace Mesh.Retrieval.Filters;
+
+/// <summary>What <see cref="FilterRows.Look"/> reads and changes.</summary>
+internal interface IFiltered
+{
+    /// <summary>States of slots that searches may find: those of live rows, and those that rows have left a moment ago.</summary>
+    IEnumerable<(RowState State, bool IsLive)> States();
+
+    /// <summary>Makes room for so many exact rows in every segment.</summary>
+    void GrowExact(int rows);
+
+    /// <summary>Sets a slot's bit in an exact row that readers do not know yet.</summary>
+    void Backfill(int slot, int row);
+}
+
+/// <summary>Sizes of the filter rows; see <see cref="RetrievalOptions"/>.</summary>
+internal sealed record FilterShape(int BloomBits, int BloomHashes, double FrequentShareMin, int FrequentValuesMax);
+
+/// <summary>
+/// Which value of the catalogue has an exact row, in every segment alike; the others are in the Bloom rows. A value becomes
+/// frequent by its share of the rows at a <see cref="Look"/>, and stays so for the life of the index: compaction begins anew.
+/// One writer; any thread asks.
+/// </summary>
+internal sealed class FilterRows(FilterShape shape)
+{
+    // A share is judged on at most so many rows, evenly spread: 10 values each, about 10 ms.
+    private const int LookedAtMax = 16_384;
+
+    // Fewer say nothing of a share, and an exact row for them would save nothing.
+    private const int FrequentCountMin = 32;
+
+    private const int RowsStep = 32;
+
+    // Written by the writer after every segment has the row; read by every request.
+    private readonly ConcurrentDictionary<FilterValue, int> _frequent = new();
+    private readonly Counted _counts = new(FilterBits.FixedRows + shape.FrequentValuesMax);
+    private int _generation;
+    private int _rows = FilterBits.FixedRows;
+    private int _writesLeft = 1_024;
+
+    public FilterShape Shape => shape;
+
+    /// <summary>Exact rows that a segment has room for: what new segments are made with.</summary>
+    public int Capacity { get; private set; } = RowsStep;
+
+    /// <summary>Counts the looks that made values frequent. A plan of another generation than the rows' is compiled again.</summary>
+    public int Generation => Volatile.Read(ref _generation);
+
+    public int FrequentValues => Volatile.Read(ref _rows) - FilterBits.FixedRows;
+
+    /// <summary>Bytes of the table: its counters, and about 160 for each frequent value.</summary>
+    public long Bytes => 8L * _counts.Length + 160L * FrequentValues;
+
+    public bool TryFindRow(FilterValue value, out int row) => _frequent.TryGetValue(value, out row);
+
+    /// <summary>Live slots whose bit is set in an exact row; the live row itself counts all.</summary>
+    public long Count(int row) => _counts[row];
+
+    /// <summary>Bloom rows of a value: double hashing, as two hashes serve as well as any number (Kirsch and Mitzenmacher, 2006).</summary>
+    public int[] BloomRows(FilterValue value)
+    {
+        ulong hash = value.Hash();
+        uint first = (uint)hash, step = (uint)(hash >> 32) | 1;
+        var rows = new int[shape.BloomHashes];
+        for (int i = 0; i < rows.Length; i++) rows[i] = (int)((first + ((uint)i * step)) & (uint)(shape.BloomBits - 1));
+        return rows;
+    }
+
+    /// <summary>Writer only. The bits of a row as values are filed now.</summary>
+    public void Sign(ItemFacts facts, Eligibility eligibility, RowSignature signature) => Sign(facts, eligibility, signature, withFrequentInBloom: false);
+
+    /// <summary>Writer only. All bits that the row may have, those in Bloom rows of values that have become frequent since among them.</summary>
+    public void SignWidest(ItemFacts facts, Eligibility eligibility, RowSignature signature) => Sign(facts, eligibility, signature, withFrequentInBloom: true);
+
+    /// <summary>Writer only. Counts a slot in (+1) or out (-1).</summary>
+    public void Account(RowSignature signature, int by)
+    {
+        _counts.Add(FilterBits.LiveRow, by);
+        if (!signature.Hidden) _counts.Add(FilterBits.VisibleRow, by);
+        foreach (int row in signature.ExactRows) _counts.Add(row, by);
+    }
+
+    /// <summary>Writer only. Whether so much was written that shares may have changed: half the rows, or 1,024.</summary>
+    public bool WantsLook() => --_writesLeft <= 0;
+
+    /// <summary>
+    /// Writer only. Gives rows to values that have become frequent: reserves them in every segment, sets their bits, and only then
+    /// tells readers.
+    /// </summary>
+    public void Look(IFiltered segments)
+    {
+        int live = (int)Count(FilterBits.LiveRow);
+        _writesLeft = Math.Max(1_024, live / 2);
+        List<FilterValue> found = FindFrequent(live, segments.States());
+        if (found.Count == 0) return;
+
+        var rows = new Dictionary<FilterValue, int>();
+        foreach (FilterValue value in found) rows[value] = _rows + rows.Count;
+        int needed = _rows + rows.Count;
+        if (needed > Capacity)
+        {
+            Capacity = Math.Min(FilterBits.FixedRows + shape.FrequentValuesMax, (needed + (needed / 4) + RowsStep - 1) / RowsStep * RowsStep);
+            segments.GrowExact(Capacity);
+        }
+
+        var seen = new HashSet<int>();
+        foreach ((RowState state, bool isLive) in segments.States())
+        {
+            seen.Clear();
+            foreach (FilterValue value in FilterValue.Of(state.Facts, state.Eligibility))
+            {
+                if (!rows.TryGetValue(value, out int row) || !seen.Add(row)) continue;
+                segments.Backfill(state.Slot, row);
+                if (isLive) _counts.Add(row, 1);
+            }
+        }
+
+        Volatile.Write(ref _rows, needed);
+        foreach ((FilterValue value, int row) in rows) _frequent[value] = row;
+        Volatile.Write(ref _generation, _generation + 1);
+    }
+
+    private List<FilterValue> FindFrequent(int live, IEnumerable<(RowState State, bool IsLive)> states)
+    {
+        int room = FilterBits.FixedRows + shape.FrequentValuesMax - _rows;
+        if (room == 0 || live == 0) return [];
+
+        int every = Math.Max(1, live / LookedAtMax), at = 0, looked = 0;
+        var counts = new Dictionary<FilterValue, int>();
+        foreach ((RowState state, bool isLive) in states)
+        {
+            if (!isLive || at++ % every != 0) continue;
+            looked++;
+            foreach (FilterValue value in FilterValue.Of(state.Facts, state.Eligibility).Distinct())
+            {
+                if (value.Field == FilterField.Item || _frequent.ContainsKey(value)) continue;
+                counts[value] = counts.GetValueOrDefault(value) + 1;
+            }
+        }
+
+        double min = Math.Max(FrequentCountMin, shape.FrequentShareMin * looked);
+        return [.. counts.Where(pair => pair.Value >= min).OrderByDescending(pair => pair.Value).Take(room).Select(pair => pair.Key)];
+    }
+
+    private void Sign(ItemFacts facts, Eligibility eligibility, RowSignature signature, bool withFrequentInBloom)
+    {
+        signature.Hidden = eligibility.Hidden;
+        signature.ExactRows.Clear();
+        signature.BloomBits.Clear();
+        foreach (FilterValue value in FilterValue.Of(facts, eligibility))
+        {
+            bool isFrequent = _frequent.TryGetValue(value, out int row);
+            if (isFrequent && !signature.ExactRows.Contains(row)) signature.ExactRows.Add(row);
+            if (isFrequent && !withFrequentInBloom) continue;
+            foreach (int bit in BloomRows(value))
+            {
+                if (!signature.BloomBits.Contains(bit)) signature.BloomBits.Add(bit);
+            }
+        }
+    }
+
+    // Written by the writer, read by every request: one number in one piece each.
+    private sealed class Counted(int length)
+    {
+        private readonly long[] _values = new long[length];
+
+        public int Length => _values.Length;
+
+        public long this[int index] => Volatile.Read(ref _values[index]);
+
+        public void Add(int index, int by) => Volatile.Write(ref _values[index], _values[index] + by);
+    }
+}

@@ -1,0 +1,294 @@
+// What a search may count on beside the rules of Row.cs:
+//
+// 1. Slots are numbered in the order in which vectors came, and a slot that a row has left knows the one that came after. A search
+//    takes the number published at its start: of all slots of a row it looks at the last below, so each row is found once.
+// 2. The slot that a row has left stays alive until every search that began before has ended (GracePeriod). A deleted row's
+//    slot dies at once.
+// 3. Filter rows, bytes and centroids only choose which slots are looked at. What is returned has passed the filter on its
+//    RowState, with the score of its vector.
+using System.Numerics.Tensors;
+using Mesh.Contracts;
+using Mesh.Numerics;
+using Mesh.Retrieval.Filters;
+
+namespace Mesh.Retrieval.Index;
+
+/// <summary>How an index of clusters searches; see <see cref="RetrievalOptions"/>.</summary>
+internal sealed record ClusterShape(int ExactRowsMax, int ProbesMin, int RowsPerResult, FilterShape Filter);
+
+/// <summary>
+/// Vectors by cluster (the first code of the semantic ID), in segments with filter rows. Where few rows are expected to pass the
+/// filter all of them are scored exactly; otherwise the nearest clusters are scanned as bytes and the best of them scored again
+/// (<see cref="ClusteredSearch"/>). A row costs 4 bytes a dimension for the vector, 1 for the scan once there is one, 128 for
+/// Bloom rows by default, up to 128 for exact rows, and 24 for its places; room to grow adds a third in small clusters.
+/// </summary>
+internal sealed class ClusteredVectorIndex : IVectorIndex, IFiltered
+{
+    /// <summary>Clusters at most; codes beyond share them by remainder.</summary>
+    public const int ClustersMax = 4_096;
+
+    private const int BlockSlots = 4_096;
+
+    private readonly ClusterShape _shape;
+    private readonly int _slotsMax;
+    private readonly int[]?[] _places;                               // of slots, in blocks: segment number and place in it
+    private readonly Cluster?[] _byCode = new Cluster?[ClustersMax + 1]; // writer only; the last is for rows without codes
+    private readonly RowSignature _signature = new(), _before = new();   // writer only
+    private readonly GracePeriod _grace = new();
+
+    // Written by the writer; read by every request. Replaced whole, or appended to before their count is seen.
+    private volatile Cluster[] _clusters = [];
+    private volatile Segment[] _segments = new Segment[16];
+    private int _segmentCount;
+    private int _dimensions;
+    private int _published;
+    private int _tombstones;
+    private float _scale; // of bytes; 0 while every search is exact
+    private long _bytes;
+
+    // Writer only. Slots that rows have left: in the epoch of now, and in the one before.
+    private List<RowState> _left = [], _leaving = [];
+    private int _slots;
+
+    public ClusteredVectorIndex(int slotsMax, ClusterShape shape)
+    {
+        _slotsMax = slotsMax;
+        _shape = shape;
+        _places = new int[]?[(slotsMax + BlockSlots - 1) / BlockSlots];
+        Filters = new FilterRows(shape.Filter);
+        _bytes = 8L * _places.Length + 8L * _byCode.Length;
+    }
+
+    public int Dimensions => Volatile.Read(ref _dimensions);
+
+    public int Slots => Volatile.Read(ref _published);
+
+    public int Tombstones => Volatile.Read(ref _tombstones);
+
+    public long Bytes => Volatile.Read(ref _bytes) + Filters.Bytes;
+
+    /// <summary>Which filter value has which row.</summary>
+    public FilterRows Filters { get; }
+
+    /// <summary>Clusters that hold rows, or did.</summary>
+    public ReadOnlySpan<Cluster> Clusters => _clusters;
+
+    /// <summary>Segments by number.</summary>
+    public ReadOnlySpan<Segment> Segments
+    {
+        get
+        {
+            int count = Volatile.Read(ref _segmentCount);
+            return _segments.AsSpan(0, count);
+        }
+    }
+
+    /// <summary>Width of one step of the bytes; 0 while there are none.</summary>
+    public float Scale => Volatile.Read(ref _scale);
+
+    public ClusterShape Shape => _shape;
+
+    public int Upsert(Row row, ItemFacts facts, Eligibility eligibility, ReadOnlySpan<float> vector)
+    {
+        if (_slots == _slotsMax) return -1;
+        if (_dimensions == 0) Volatile.Write(ref _dimensions, vector.Length);
+        if (vector.Length != _dimensions) throw new ArgumentException($"A vector has {vector.Length} dimensions, the index {_dimensions}.", nameof(vector));
+
+        int slot = _slots++;
+        Cluster cluster = ClusterOf(facts.Codes);
+        int place = Take(cluster);
+        Segment segment = _segments[place >> Segment.PlaceBits];
+        segment.Put(place % Segment.RowsMax, row, slot, vector, _scale);
+        if (_places[slot / BlockSlots] is null)
+        {
+            _places[slot / BlockSlots] = new int[BlockSlots];
+            Grew(4 * BlockSlots);
+        }
+
+        _places[slot / BlockSlots]![slot % BlockSlots] = place;
+        Filters.Sign(facts, eligibility, _signature);
+        segment.Filter.Put(place % Segment.RowsMax, _signature);
+        Filters.Account(_signature, +1);
+        cluster.Account(vector, +1);
+        return slot;
+    }
+
+    public void Publish()
+    {
+        Volatile.Write(ref _published, _slots);
+        if (_left.Count + _leaving.Count > 0) EndGrace();
+        if (Filters.WantsLook()) Filters.Look(this);
+        if (_scale == 0 && _slots > _shape.ExactRowsMax) Quantize();
+    }
+
+    public void Change(RowState before, RowState after)
+    {
+        if (ReferenceEquals(before.Facts, after.Facts) && before.Eligibility.Hidden == after.Eligibility.Hidden
+            && string.Equals(before.Eligibility.Safety, after.Eligibility.Safety, StringComparison.OrdinalIgnoreCase)) return;
+
+        Filters.Sign(before.Facts, before.Eligibility, _before);
+        Filters.Account(_before, -1);
+        Filters.SignWidest(before.Facts, before.Eligibility, _before);
+        Filters.Sign(after.Facts, after.Eligibility, _signature);
+        Filters.Account(_signature, +1);
+        int place = PlaceOf(after.Slot);
+        _segments[place >> Segment.PlaceBits].Filter.Change(place % Segment.RowsMax, _before, _signature);
+    }
+
+    public void Delete(RowState state)
+    {
+        int place = PlaceOf(state.Slot);
+        Segment segment = _segments[place >> Segment.PlaceBits];
+        Filters.Sign(state.Facts, state.Eligibility, _before);
+        Filters.Account(_before, -1);
+        ClusterOf(state.Facts.Codes).Account(VectorAt(state.Slot), -1);
+        Volatile.Write(ref _tombstones, _tombstones + 1);
+        if (segment.RowAt(place % Segment.RowsMax).State is { } now)
+        {
+            segment.Leave(place % Segment.RowsMax, now.Slot);
+            _left.Add(state);
+        }
+        else
+        {
+            segment.Filter.Kill(place % Segment.RowsMax);
+        }
+    }
+
+    public ReadOnlySpan<float> VectorAt(int slot)
+    {
+        int place = PlaceOf(slot);
+        return _segments[place >> Segment.PlaceBits].Vector(place % Segment.RowsMax);
+    }
+
+    public List<RowHit> Search(QueryVectors queries, int k, RowFilter filter, CancellationToken cancellation)
+    {
+        if (k == 0 || queries.Count == 0 || queries.Dimensions != Dimensions) return [];
+
+        int search = _grace.Enter(); // before the slots are counted
+        try
+        {
+            return new ClusteredSearch(this, queries, k, filter, Slots, cancellation).Run();
+        }
+        finally
+        {
+            _grace.Leave(search);
+        }
+    }
+
+    public IEnumerable<(Row Row, RowState State)> Live()
+    {
+        int slots = Slots;
+        for (int slot = 0; slot < slots; slot++)
+        {
+            int place = PlaceOf(slot);
+            Segment segment = _segments[place >> Segment.PlaceBits];
+            Row row = segment.RowAt(place % Segment.RowsMax);
+            if (row.State is { } state && segment.IsHere(place % Segment.RowsMax, slots)) yield return (row, state);
+        }
+    }
+
+    IEnumerable<(RowState State, bool IsLive)> IFiltered.States()
+    {
+        foreach ((_, RowState state) in Live()) yield return (state, true);
+        foreach (RowState state in _left.Concat(_leaving)) yield return (state, false);
+    }
+
+    void IFiltered.GrowExact(int rows)
+    {
+        foreach (Segment segment in Segments)
+        {
+            Grew(-segment.Bytes);
+            segment.Filter.GrowExact(rows);
+            Grew(segment.Bytes);
+        }
+    }
+
+    void IFiltered.Backfill(int slot, int row)
+    {
+        int place = PlaceOf(slot);
+        _segments[place >> Segment.PlaceBits].Filter.Backfill(place % Segment.RowsMax, row);
+    }
+
+    private int PlaceOf(int slot) => _places[slot / BlockSlots]![slot % BlockSlots];
+
+    private Cluster ClusterOf(uint[] codes)
+    {
+        int at = codes.Length > 0 ? (int)(codes[0] % ClustersMax) : ClustersMax;
+        if (_byCode[at] is { } held) return held;
+
+        var cluster = new Cluster(_dimensions, isAlwaysProbed: codes.Length == 0);
+        _byCode[at] = cluster;
+        _clusters = [.. _clusters, cluster];
+        Grew(cluster.Bytes);
+        return cluster;
+    }
+
+    // The next free place of a cluster, in a segment made longer or anew where it is full.
+    private int Take(Cluster cluster)
+    {
+        int last = cluster.Segments.Length > 0 ? cluster.Segments[^1] : -1;
+        if (last >= 0 && cluster.TailRows == _segments[last].Capacity && cluster.TailRows < Segment.RowsMax)
+        {
+            Grew(-_segments[last].Bytes);
+            Volatile.Write(ref _segments[last], _segments[last].Grow(Filters));
+            Grew(_segments[last].Bytes);
+        }
+        else if (last < 0 || cluster.TailRows == Segment.RowsMax)
+        {
+            last = Append(Segment.New(_dimensions, Filters, _scale));
+            cluster.Append(last);
+            cluster.TailRows = 0;
+        }
+
+        return (last << Segment.PlaceBits) + cluster.TailRows++;
+    }
+
+    private int Append(Segment segment)
+    {
+        if (_segmentCount == _segments.Length)
+        {
+            Segment[] longer = new Segment[2 * _segments.Length];
+            _segments.CopyTo(longer, 0);
+            _segments = longer;
+        }
+
+        _segments[_segmentCount] = segment;
+        Grew(segment.Bytes + 12);
+        Volatile.Write(ref _segmentCount, _segmentCount + 1);
+        return _segmentCount - 1;
+    }
+
+    // Slots left in the epoch before the last are out of every search's reach once its searches are gone.
+    private void EndGrace()
+    {
+        if (!_grace.TryAdvance()) return;
+        foreach (RowState state in _leaving)
+        {
+            int place = PlaceOf(state.Slot);
+            _segments[place >> Segment.PlaceBits].Filter.Kill(place % Segment.RowsMax);
+        }
+
+        _leaving.Clear();
+        (_leaving, _left) = (_left, _leaving);
+    }
+
+    // The scale is that of the largest component seen so far; a larger one that comes later is limited to it.
+    private void Quantize()
+    {
+        float largest = 0;
+        for (int slot = 0; slot < _slots; slot++) largest = Math.Max(largest, Math.Abs(TensorPrimitives.MaxMagnitude(VectorAt(slot))));
+        if (largest == 0) return;
+
+        float scale = Int8Rows.ScaleFor(largest);
+        foreach (Segment segment in Segments)
+        {
+            Grew(-segment.Bytes);
+            segment.Quantize(scale);
+            Grew(segment.Bytes);
+        }
+
+        Volatile.Write(ref _scale, scale);
+    }
+
+    private void Grew(long bytes) => Volatile.Write(ref _bytes, _bytes + bytes);
+}

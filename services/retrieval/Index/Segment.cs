@@ -1,0 +1,103 @@
+using Mesh.Numerics;
+using Mesh.Retrieval.Filters;
+
+namespace Mesh.Retrieval.Index;
+
+/// <summary>
+/// Up to 1,024 rows of one cluster side by side: vectors to score with, the same as bytes to scan, filter rows, and which Row and slot
+/// a place holds. Places are taken in order and never given to another row. It grows by copy: a reader of the shorter one sees the
+/// cluster as it was a moment ago.
+/// </summary>
+internal sealed class Segment
+{
+    public const int RowsMax = 1 << PlaceBits;
+    public const int PlaceBits = 10;
+
+    private const int RowsMin = 64;
+
+    private readonly int _dimensions;
+    private readonly AlignedBuffer<float> _vectors;
+    private readonly Row?[] _rows;
+    private readonly int[] _slots;
+    private readonly int[] _successors; // slots that rows have left these places for; 0 is nobody's
+    private volatile AlignedBuffer<byte>? _blocks; // made once the index outgrows exact search, which tells the scale
+
+    private Segment(int capacity, int dimensions, FilterRows rows)
+    {
+        Capacity = capacity;
+        _dimensions = dimensions;
+        _vectors = new AlignedBuffer<float>(capacity * dimensions);
+        _rows = new Row?[capacity];
+        _slots = new int[capacity];
+        _successors = new int[capacity];
+        Filter = new FilterBits(capacity, rows.Shape.BloomBits, rows.Capacity);
+    }
+
+    public int Capacity { get; }
+
+    public FilterBits Filter { get; }
+
+    /// <summary>Vectors as <see cref="Int8Rows"/>; empty while every search is exact.</summary>
+    public ReadOnlySpan<byte> Blocks => _blocks is { } blocks ? blocks.Span : [];
+
+    public long Bytes => 4L * _vectors.Length + 16L * Capacity + (_blocks?.Length ?? 0) + Filter.Bytes + 500;
+
+    public static Segment New(int dimensions, FilterRows rows, float scale)
+    {
+        var segment = new Segment(RowsMin, dimensions, rows);
+        if (scale > 0) segment.Quantize(scale);
+        return segment;
+    }
+
+    /// <summary>Writer only. The same rows with room for half as many more: a third of the room stays empty at most, in small clusters too.</summary>
+    public Segment Grow(FilterRows rows)
+    {
+        int capacity = Math.Min(RowsMax, (Capacity + (Capacity / 2) + RowsMin - 1) / RowsMin * RowsMin);
+        var grown = new Segment(capacity, _dimensions, rows);
+        _vectors.Span.CopyTo(grown._vectors.Span);
+        _rows.CopyTo(grown._rows, 0);
+        _slots.CopyTo(grown._slots, 0);
+        _successors.CopyTo(grown._successors, 0);
+        grown.Filter.CopyFrom(Filter);
+        if (_blocks is { } blocks)
+        {
+            // Blocks of 16 rows lie one after the other: the longer run begins with the shorter.
+            grown._blocks = new AlignedBuffer<byte>(capacity / Int8Rows.GroupRows * Int8Rows.GroupBytes(_dimensions));
+            blocks.Span.CopyTo(grown._blocks.Span);
+        }
+
+        return grown;
+    }
+
+    public ReadOnlySpan<float> Vector(int place) => _vectors.Span.Slice(place * _dimensions, _dimensions);
+
+    public Row RowAt(int place) => _rows[place]!;
+
+    public int SlotAt(int place) => _slots[place];
+
+    /// <summary>
+    /// Whether a search that began when so many slots were published takes the row from here: it had come, and had not left for a slot
+    /// that the search knows. Of all slots that a row ever had, this is one.
+    /// </summary>
+    public bool IsHere(int place, int slots) => _slots[place] < slots && (_successors[place] == 0 || _successors[place] >= slots);
+
+    /// <summary>Writer only. Tells that a row has left, before its new slot is published.</summary>
+    public void Leave(int place, int successor) => _successors[place] = successor;
+
+    /// <summary>Writer only. Fills a place that no reader knows; it is found once its live bit is set.</summary>
+    public void Put(int place, Row row, int slot, ReadOnlySpan<float> vector, float scale)
+    {
+        vector.CopyTo(_vectors.Span[(place * _dimensions)..]);
+        if (_blocks is { } blocks) Int8Rows.Write(vector, scale, blocks.Span, place);
+        _rows[place] = row;
+        _slots[place] = slot;
+    }
+
+    /// <summary>Writer only. Makes the bytes of the rows there are; those of others are written as they come.</summary>
+    public void Quantize(float scale)
+    {
+        var blocks = new AlignedBuffer<byte>(Capacity / Int8Rows.GroupRows * Int8Rows.GroupBytes(_dimensions));
+        for (int place = 0; place < Capacity && _rows[place] is not null; place++) Int8Rows.Write(Vector(place), scale, blocks.Span, place);
+        _blocks = blocks;
+    }
+}

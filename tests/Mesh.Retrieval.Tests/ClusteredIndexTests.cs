@@ -1,0 +1,176 @@
+using Mesh.Contracts;
+using Mesh.Retrieval.Filters;
+using Mesh.Retrieval.Index;
+
+namespace Mesh.Retrieval.Tests;
+
+/// <summary>One catalogue of 60,000 items in both indexes, made once.</summary>
+public sealed class CatalogueFixture
+{
+    internal Catalogue Catalogue { get; } = new(60_000, centres: 400, codes: 64, seed: 3);
+
+    internal FlatVectorIndex Flat { get; } = new(100_000);
+
+    internal ClusteredVectorIndex Clustered { get; } = New(Make.Options);
+
+    public CatalogueFixture()
+    {
+        Catalogue.Fill(Flat);
+        Catalogue.Fill(Clustered);
+    }
+
+    internal static ClusteredVectorIndex New(RetrievalOptions options) => new(100_000, IndexLimits.From(options).Clusters);
+}
+
+public sealed class ClusteredIndexTests(CatalogueFixture fixture) : IClassFixture<CatalogueFixture>
+{
+    private const int Wanted = 100;
+
+    [Theory]
+    [InlineData("tag:pass-0.1", 1)]
+    [InlineData("tag:pass-1", 1)]
+    [InlineData("tag:pass-10", 1)]
+    [InlineData("tag:pass-50", 0.99)]
+    [InlineData("NOT tag:pass-50 AND (language:en OR tag:pass-10)", 0.99)]
+    [InlineData("", 0.99)]
+    public void Recall_against_exact_search_holds_at_every_pass_rate(string filter, double recallMin)
+    {
+        (int found, int expected) = Recall(searches: 40, queries: 1, Catalogue.Filter(filter));
+
+        Assert.InRange(found, recallMin * expected, expected);
+    }
+
+    [Theory, InlineData(2), InlineData(3), InlineData(6)]
+    public void Several_query_vectors_find_what_is_closest_to_any_of_them(int queries)
+    {
+        (int found, int expected) = Recall(searches: 10, queries, RowFilter.Visible);
+
+        Assert.InRange(found, 0.99 * expected, expected);
+    }
+
+    [Theory]
+    [InlineData("tag:pass-1")]
+    [InlineData("tag:pass-10 AND NOT language:de")]
+    [InlineData("tag:pass-50")]
+    public void To_filter_and_then_probe_finds_what_to_probe_and_then_filter_finds(string filter)
+    {
+        ClusteredVectorIndex index = CatalogueFixture.New(new RetrievalOptions { ExactRowsMax = 100, ProbesMin = 20, RowsPerResult = 1 });
+        var all = new Catalogue(12_000, centres: 50, codes: 32, seed: 5);
+        all.Fill(index);
+        RowFilter rows = Catalogue.Filter(filter);
+
+        for (int i = 0; i < 10; i++)
+        {
+            QueryVectors query = all.Queries(1);
+            List<RowHit> filtered = index.Search(query, 20, rows, CancellationToken.None);
+            List<RowHit> probed = index.Search(query, 4_000, RowFilter.Visible, CancellationToken.None);
+
+            Assert.Equal(20, filtered.Count);
+            Assert.Equal(probed.Where(hit => rows.Admits(hit.State)).Take(20).Select(hit => hit.State.Facts.ItemId), filtered.Select(hit => hit.State.Facts.ItemId));
+        }
+    }
+
+    [Fact]
+    public void Excluded_items_displace_no_others_from_the_limit()
+    {
+        QueryVectors query = fixture.Catalogue.Queries(1);
+        List<RowHit> best = fixture.Flat.Search(query, 3_000, RowFilter.Visible, CancellationToken.None);
+        var past = new RowFilter(new ItemHashSet([.. best.Take(2_900).Select(hit => hit.State.Facts.Hash)]), Audience.Anyone, FilterPlan.All);
+
+        List<RowHit> found = fixture.Clustered.Search(query, Wanted, past, CancellationToken.None);
+
+        Assert.Equal(Wanted, found.Count);
+        Assert.InRange(found.Select(hit => hit.State.Facts.ItemId).Intersect(best.Skip(2_900).Select(hit => hit.State.Facts.ItemId)).Count(), 95, Wanted);
+    }
+
+    [Fact]
+    public void Probing_goes_on_until_the_limit_is_filled()
+    {
+        ClusteredVectorIndex index = CatalogueFixture.New(new RetrievalOptions { ExactRowsMax = 0, ProbesMin = 1, RowsPerResult = 1 });
+        var all = new Catalogue(6_000, centres: 50, codes: 32, seed: 6);
+        all.Fill(index);
+
+        List<RowHit> few = index.Search(all.Queries(1), 6_000, Catalogue.Filter("tag:pass-50"), CancellationToken.None);
+        List<RowHit> none = index.Search(all.Queries(1), 10, Catalogue.Filter("tag:nowhere"), CancellationToken.None);
+
+        Assert.Equal(all.Items.Count(item => item.Facts.Tags.Contains("pass-50")), few.Count);
+        Assert.Empty(none);
+    }
+
+    [Fact]
+    public void A_small_index_answers_as_the_reference_does()
+    {
+        var all = new Catalogue(5_000, centres: 50, codes: 32, seed: 7);
+        var flat = new FlatVectorIndex(10_000);
+        ClusteredVectorIndex clustered = CatalogueFixture.New(Make.Options);
+        all.Fill(flat);
+        all.Fill(clustered);
+
+        foreach (int k in (int[])[0, 1, 100, 5_000, 9_000])
+        {
+            QueryVectors query = all.Queries(2);
+            RowFilter filter = Catalogue.Filter("NOT tag:pass-10");
+            Assert.Equal(flat.Search(query, k, filter, CancellationToken.None), clustered.Search(query, k, filter, CancellationToken.None), SameRow);
+        }
+    }
+
+    [Fact]
+    public void A_slot_that_a_row_has_left_dies_once_the_searches_of_that_time_have_ended()
+    {
+        var grace = new GracePeriod();
+        int early = grace.Enter();
+        Assert.True(grace.TryAdvance()); // nobody began before this epoch
+        int late = grace.Enter();
+
+        Assert.False(grace.TryAdvance());
+        grace.Leave(early);
+        Assert.True(grace.TryAdvance());
+        Assert.False(grace.TryAdvance());
+        grace.Leave(late);
+        Assert.True(grace.TryAdvance());
+        Assert.True(grace.TryAdvance());
+    }
+
+    [Theory, InlineData(3), InlineData(5), InlineData(130)]
+    public void Vectors_of_any_length_are_scanned(int dimensions)
+    {
+        ClusteredVectorIndex index = CatalogueFixture.New(new RetrievalOptions { ExactRowsMax = 0 });
+        var flat = new FlatVectorIndex(2_000);
+        var random = new Random(dimensions);
+        for (int i = 0; i < 1_500; i++)
+        {
+            var facts = new ItemFacts(new Item { ItemId = $"item-{i}" }, []);
+            float[] vector = Make.RandomVector(random, dimensions);
+            foreach (IVectorIndex one in (IVectorIndex[])[index, flat])
+            {
+                var row = new Row();
+                row.State = new RowState(facts, new Counters(), new Eligibility(), 1, one.Upsert(row, facts, new Eligibility(), vector));
+                one.Publish();
+            }
+        }
+
+        var query = new QueryVectors(Make.RandomVector(random, dimensions), dimensions);
+        HashSet<string> expected = [.. flat.Search(query, 20, RowFilter.Visible, CancellationToken.None).Select(hit => hit.State.Facts.ItemId)];
+
+        Assert.InRange(index.Search(query, 20, RowFilter.Visible, CancellationToken.None).Count(hit => expected.Contains(hit.State.Facts.ItemId)), 18, 20);
+    }
+
+    private static readonly IEqualityComparer<RowHit> SameRow =
+        EqualityComparer<RowHit>.Create((x, y) => x.Score == y.Score && x.State.Facts == y.State.Facts, hit => hit.State.Facts.GetHashCode());
+
+    private (int Found, int Expected) Recall(int searches, int queries, RowFilter filter)
+    {
+        (int found, int expected) = (0, 0);
+        for (int i = 0; i < searches; i++)
+        {
+            QueryVectors query = fixture.Catalogue.Queries(queries);
+            HashSet<ItemFacts> best = [.. fixture.Flat.Search(query, Wanted, filter, CancellationToken.None).Select(hit => hit.State.Facts)];
+            List<RowHit> hits = fixture.Clustered.Search(query, Wanted, filter, CancellationToken.None);
+            Assert.Equal(best.Count, hits.Count);
+            found += hits.Count(hit => best.Contains(hit.State.Facts));
+            expected += best.Count;
+        }
+
+        return (found, expected);
+    }
+}

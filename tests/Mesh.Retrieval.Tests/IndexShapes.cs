@@ -1,0 +1,21 @@
+using Mesh.Retrieval.Index;
+
+namespace Mesh.Retrieval.Tests;
+
+/// <summary>The ways an index can search: all give the same answers where few rows are held.</summary>
+internal static class IndexShapes
+{
+    public const string Flat = "flat";
+    public const string Exact = "clustered, exact";
+    public const string Probing = "clustered, probing";
+
+    public static TheoryData<string> All => [Flat, Exact, Probing];
+
+    /// <summary>Probing scans bytes from the first row on, and here looks into every cluster.</summary>
+    public static RetrievalOptions Options(string shape) => shape switch
+    {
+        Flat => new RetrievalOptions { Index = IndexKind.Flat },
+        Exact => new RetrievalOptions(),
+        _ => new RetrievalOptions { ExactRowsMax = 0, ProbesMin = ClusteredVectorIndex.ClustersMax },
+    };
+}
