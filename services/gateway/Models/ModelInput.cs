@@ -29,6 +29,7 @@ internal sealed class ModelInputValidator : AbstractValidator<ModelInput>
         RuleFor(input => input.Version).IsId("version");
 
         // The services look no further than their Models:Root; a path that leaves it is a mistake, and better told here.
-        RuleFor(input => input.Path).Must(ModelChangeRules.IsPath).WithMessage((_, path) => $"path {Shown.Value(path)} is not {ModelChangeRules.PathRule}.");
+        RuleFor(input => input.Path).Must(ModelChangeRules.IsPath)
+            .WithMessage((_, path) => path is null ? $"path is missing: {ModelChangeRules.PathRule}." : $"path {Shown.Value(path)} is not {ModelChangeRules.PathRule}.");
     }
 }
