@@ -18,7 +18,8 @@ internal sealed class Catalogue
     private readonly float[][] _centres;
     private readonly Random _random;
 
-    public Catalogue(int items, int centres, int codes, int seed)
+    /// <param name="tags">More tags of an item, by its number.</param>
+    public Catalogue(int items, int centres, int codes, int seed, Func<int, string[]>? tags = null)
     {
         _random = new Random(seed);
         float[][] regions = [.. Enumerable.Range(0, 1 + (centres / 32)).Select(_ => Make.RandomVector(_random, Dimensions))];
@@ -30,7 +31,7 @@ internal sealed class Catalogue
         Items = [.. vectors.Select((vector, i) =>
         {
             codebooks.Encode(vector, code);
-            return (new ItemFacts(ItemOf(i), [code[0]]), vector);
+            return (new ItemFacts(ItemOf(i, tags), [code[0]]), vector);
         })];
     }
 
@@ -41,13 +42,15 @@ internal sealed class Catalogue
     public QueryVectors Queries(int count) => new([.. Enumerable.Range(0, count).SelectMany(_ => Vector())], Dimensions);
 
     /// <summary>Puts every item into an index, in order.</summary>
-    public void Fill(IVectorIndex index)
+    /// <param name="eligibility">Of an item by its number; everybody's where it is null.</param>
+    public void Fill(IVectorIndex index, Func<int, Eligibility>? eligibility = null)
     {
         for (int i = 0; i < Items.Length; i++)
         {
             var row = new Row();
-            int slot = index.Upsert(row, Items[i].Facts, new Eligibility(), Items[i].Vector);
-            row.State = new RowState(Items[i].Facts, new Counters(), new Eligibility(), (ulong)i + 1, slot);
+            Eligibility shownTo = eligibility?.Invoke(i) ?? new Eligibility();
+            int slot = index.Upsert(row, Items[i].Facts, shownTo, Items[i].Vector);
+            row.State = new RowState(Items[i].Facts, new Counters(), shownTo, (ulong)i + 1, slot);
             index.Publish();
         }
     }
@@ -58,7 +61,7 @@ internal sealed class Catalogue
         return new RowFilter(ItemHashSet.Empty, Audience.Anyone, plan);
     }
 
-    private Item ItemOf(int number)
+    private Item ItemOf(int number, Func<int, string[]>? tags)
     {
         var item = new Item { ItemId = $"item-{number}", AuthorId = $"author-{_random.Next(2_000)}", CreatedAtMs = Make.Now, Language = _random.Next(3) == 0 ? "de" : "en" };
         foreach ((string tag, double share) in Passes)
@@ -66,6 +69,7 @@ internal sealed class Catalogue
             if (_random.NextDouble() < share) item.Tags.Add(tag);
         }
 
+        if (tags is not null) item.Tags.AddRange(tags(number));
         return item;
     }
 

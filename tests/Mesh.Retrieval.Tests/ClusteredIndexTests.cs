@@ -84,6 +84,37 @@ public sealed class ClusteredIndexTests(CatalogueFixture fixture) : IClassFixtur
     }
 
     [Fact]
+    public void Items_that_the_viewer_may_not_see_displace_no_others_from_the_limit()
+    {
+        ClusteredVectorIndex index = CatalogueFixture.New(new RetrievalOptions { ExactRowsMax = 100, ProbesMin = 4 });
+        var flat = new FlatVectorIndex(20_000);
+        var all = new Catalogue(9_000, centres: 50, codes: 32, seed: 8);
+        foreach (IVectorIndex one in (IVectorIndex[])[index, flat]) all.Fill(one, number => new Eligibility { Languages = { number % 30 == 0 ? "fr" : "en" } });
+        var french = new RowFilter(ItemHashSet.Empty, new Audience("fr", ""), FilterPlan.All);
+        QueryVectors query = all.Queries(1);
+
+        List<RowHit> some = index.Search(query, 40, french, CancellationToken.None);
+        List<RowHit> more = index.Search(query, 1_000, french, CancellationToken.None);
+
+        Assert.Equal(40, some.Count);
+        Assert.Equal(flat.Search(query, 1_000, french, CancellationToken.None), more, SameRow); // all 300 that there are
+    }
+
+    [Fact]
+    public void A_misjudged_filter_names_no_row_twice()
+    {
+        // The two tags go together, so 200 rows pass where 2,000 x 0.1 x 0.1 = 20 are expected: the exact way is begun and left.
+        ClusteredVectorIndex index = CatalogueFixture.New(new RetrievalOptions { ExactRowsMax = 20, ProbesMin = 1_000 });
+        var flat = new FlatVectorIndex(2_000);
+        var all = new Catalogue(2_000, centres: 50, codes: 32, seed: 9, number => number % 10 == 0 ? ["one", "two"] : []);
+        foreach (IVectorIndex one in (IVectorIndex[])[index, flat]) all.Fill(one);
+        RowFilter both = Catalogue.Filter("tag:one AND tag:two");
+        QueryVectors query = all.Queries(1);
+
+        Assert.Equal(flat.Search(query, 50, both, CancellationToken.None), index.Search(query, 50, both, CancellationToken.None), SameRow);
+    }
+
+    [Fact]
     public void Probing_goes_on_until_the_limit_is_filled()
     {
         ClusteredVectorIndex index = CatalogueFixture.New(new RetrievalOptions { ExactRowsMax = 0, ProbesMin = 1, RowsPerResult = 1 });

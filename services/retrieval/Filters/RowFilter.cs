@@ -12,7 +12,10 @@ internal sealed class RowFilter(ItemHashSet exclude, Audience audience, FilterPl
     public FilterPlan Plan => plan;
 
     /// <summary>Items left out at most.</summary>
-    public int Excluded => exclude.Count;
+    public int ExcludedMax => exclude.Count;
+
+    /// <summary>Whether the request leaves the item of this hash out, whatever else holds.</summary>
+    public bool Excludes(uint hash) => exclude.Contains(hash);
 
     public bool Admits(RowState state) =>
         audience.MaySee(state.Eligibility) && !exclude.Contains(state.Facts.Hash) && plan.Admits(state);

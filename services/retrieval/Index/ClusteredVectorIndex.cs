@@ -20,7 +20,7 @@ internal sealed record ClusterShape(int ExactRowsMax, int ProbesMin, int RowsPer
 /// Vectors by cluster (the first code of the semantic ID), in segments with filter rows. Where few rows are expected to pass the
 /// filter all of them are scored exactly; otherwise the nearest clusters are scanned as bytes and the best of them scored again
 /// (<see cref="ClusteredSearch"/>). A row costs 4 bytes a dimension for the vector, 1 for the scan once there is one, 128 for
-/// Bloom rows by default, up to 128 for exact rows, and 24 for its places; room to grow adds a third in small clusters.
+/// Bloom rows by default, up to 128 for exact rows, and 28 for its places; room to grow adds a third in small clusters.
 /// </summary>
 internal sealed class ClusteredVectorIndex : IVectorIndex, IFiltered
 {
@@ -98,7 +98,7 @@ internal sealed class ClusteredVectorIndex : IVectorIndex, IFiltered
         Cluster cluster = ClusterOf(facts.Codes);
         int place = Take(cluster);
         Segment segment = _segments[place >> Segment.PlaceBits];
-        segment.Put(place % Segment.RowsMax, row, slot, vector, _scale);
+        segment.Put(place % Segment.RowsMax, row, slot, facts.Hash, vector, _scale);
         if (_places[slot / BlockSlots] is null)
         {
             _places[slot / BlockSlots] = new int[BlockSlots];

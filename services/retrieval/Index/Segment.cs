@@ -19,6 +19,7 @@ internal sealed class Segment
     private readonly AlignedBuffer<float> _vectors;
     private readonly Row?[] _rows;
     private readonly int[] _slots;
+    private readonly uint[] _hashes; // of item ids: what requests exclude by
     private readonly int[] _successors; // slots that rows have left these places for; 0 is nobody's
     private volatile AlignedBuffer<byte>? _blocks; // made once the index outgrows exact search, which tells the scale
 
@@ -29,6 +30,7 @@ internal sealed class Segment
         _vectors = new AlignedBuffer<float>(capacity * dimensions);
         _rows = new Row?[capacity];
         _slots = new int[capacity];
+        _hashes = new uint[capacity];
         _successors = new int[capacity];
         Filter = new FilterBits(capacity, rows.Shape.BloomBits, rows.Capacity);
     }
@@ -40,7 +42,7 @@ internal sealed class Segment
     /// <summary>Vectors as <see cref="Int8Rows"/>; empty while every search is exact.</summary>
     public ReadOnlySpan<byte> Blocks => _blocks is { } blocks ? blocks.Span : [];
 
-    public long Bytes => 4L * _vectors.Length + 16L * Capacity + (_blocks?.Length ?? 0) + Filter.Bytes + 500;
+    public long Bytes => 4L * _vectors.Length + 20L * Capacity + (_blocks?.Length ?? 0) + Filter.Bytes + 500;
 
     public static Segment New(int dimensions, FilterRows rows, float scale)
     {
@@ -57,6 +59,7 @@ internal sealed class Segment
         _vectors.Span.CopyTo(grown._vectors.Span);
         _rows.CopyTo(grown._rows, 0);
         _slots.CopyTo(grown._slots, 0);
+        _hashes.CopyTo(grown._hashes, 0);
         _successors.CopyTo(grown._successors, 0);
         grown.Filter.CopyFrom(Filter);
         if (_blocks is { } blocks)
@@ -75,6 +78,8 @@ internal sealed class Segment
 
     public int SlotAt(int place) => _slots[place];
 
+    public uint HashAt(int place) => _hashes[place];
+
     /// <summary>
     /// Whether a search that began when so many slots were published takes the row from here: it had come, and had not left for a slot
     /// that the search knows. Of all slots that a row ever had, this is one.
@@ -85,12 +90,13 @@ internal sealed class Segment
     public void Leave(int place, int successor) => _successors[place] = successor;
 
     /// <summary>Writer only. Fills a place that no reader knows; it is found once its live bit is set.</summary>
-    public void Put(int place, Row row, int slot, ReadOnlySpan<float> vector, float scale)
+    public void Put(int place, Row row, int slot, uint hash, ReadOnlySpan<float> vector, float scale)
     {
         vector.CopyTo(_vectors.Span[(place * _dimensions)..]);
         if (_blocks is { } blocks) Int8Rows.Write(vector, scale, blocks.Span, place);
         _rows[place] = row;
         _slots[place] = slot;
+        _hashes[place] = hash;
     }
 
     /// <summary>Writer only. Makes the bytes of the rows there are; those of others are written as they come.</summary>
