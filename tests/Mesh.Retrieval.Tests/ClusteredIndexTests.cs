@@ -129,6 +129,21 @@ public sealed class ClusteredIndexTests(CatalogueFixture fixture) : IClassFixtur
     }
 
     [Fact]
+    public void A_search_with_a_shape_of_its_own_searches_so()
+    {
+        QueryVectors query = fixture.Catalogue.Queries(1);
+        List<RowHit> best = fixture.Flat.Search(query, Wanted, RowFilter.Visible, CancellationToken.None);
+        ClusterShape shape = fixture.Clustered.Shape;
+
+        List<RowHit> exact = fixture.Clustered.Search(query, Wanted, RowFilter.Visible, shape with { ExactRowsMax = int.MaxValue / 8 }, CancellationToken.None);
+        List<RowHit> probed = fixture.Clustered.Search(query, Wanted, RowFilter.Visible, shape with { ProbesMin = 1, RowsPerResult = 1 }, CancellationToken.None);
+
+        Assert.Equal(best, exact, SameRow);
+        Assert.Equal(Wanted, probed.Count);
+        Assert.Single(probed.Select(hit => hit.State.Facts.Codes[0]).Distinct());
+    }
+
+    [Fact]
     public void A_small_index_answers_as_the_reference_does()
     {
         var all = new Catalogue(5_000, centres: 50, codes: 32, seed: 7);

@@ -25,6 +25,7 @@ internal sealed class ClusteredSearch
     private const int WordsMax = Segment.RowsMax / 64;
 
     private readonly ClusteredVectorIndex _index;
+    private readonly ClusterShape _shape;
     private readonly QueryVectors _queries;
     private readonly int _k;
     private readonly RowFilter _filter;
@@ -34,9 +35,10 @@ internal sealed class ClusteredSearch
     private TopRows _top;
 
     /// <param name="slots">Published when the search began.</param>
-    public ClusteredSearch(ClusteredVectorIndex index, QueryVectors queries, int k, RowFilter filter, int slots, CancellationToken cancellation)
+    public ClusteredSearch(ClusteredVectorIndex index, ClusterShape shape, QueryVectors queries, int k, RowFilter filter, int slots, CancellationToken cancellation)
     {
         _index = index;
+        _shape = shape;
         _queries = queries;
         _k = k;
         _filter = filter;
@@ -49,14 +51,14 @@ internal sealed class ClusteredSearch
     public List<RowHit> Run()
     {
         double passes = _plan.PassShare * _index.Filters.Count(FilterBits.LiveRow);
-        bool isExact = _index.Scale == 0 || passes <= _index.Shape.ExactRowsMax;
+        bool isExact = _index.Scale == 0 || passes <= _shape.ExactRowsMax;
         if (!isExact || !TryScoreAll()) Probe();
         return _top.TakeBestFirst();
     }
 
     private bool TryScoreAll()
     {
-        int seenMax = _index.Scale == 0 ? _slots : (int)Math.Min(_slots, (long)MisjudgedBy * _index.Shape.ExactRowsMax);
+        int seenMax = _index.Scale == 0 ? _slots : (int)Math.Min(_slots, (long)MisjudgedBy * _shape.ExactRowsMax);
         int[] scores = ArrayPool<int>.Shared.Rent(seenMax);
         int[] places = ArrayPool<int>.Shared.Rent(seenMax);
         try
@@ -181,12 +183,12 @@ internal sealed class ClusteredSearch
     private bool Scan(ReadOnlySpan<float> query, ProbeHits hits, ulong[] masks, Span<int> admitted)
     {
         // Rows that the request excludes are the user's own past, so they lie where the search looks first.
-        long needed = (long)_index.Shape.RowsPerResult * _k + _filter.ExcludedMax;
+        long needed = (long)_shape.RowsPerResult * _k + _filter.ExcludedMax;
         long seen = 0;
         int probed = 0;
         foreach (Cluster cluster in NearestFirst(query))
         {
-            if (probed >= _index.Shape.ProbesMin && seen >= needed && hits.CountAdmitted() >= _k) return false;
+            if (probed >= _shape.ProbesMin && seen >= needed && hits.CountAdmitted() >= _k) return false;
             _cancellation.ThrowIfCancellationRequested();
             foreach (int number in cluster.Segments)
             {

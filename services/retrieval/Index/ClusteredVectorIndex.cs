@@ -160,14 +160,17 @@ internal sealed class ClusteredVectorIndex : IVectorIndex, IFiltered
         return _segments[place >> Segment.PlaceBits].Vector(place % Segment.RowsMax);
     }
 
-    public List<RowHit> Search(QueryVectors queries, int k, RowFilter filter, CancellationToken cancellation)
+    public List<RowHit> Search(QueryVectors queries, int k, RowFilter filter, CancellationToken cancellation) => Search(queries, k, filter, _shape, cancellation);
+
+    /// <summary>The same with a shape of its own, so that a sweep needs one index. Its filter part is the index's, whatever it says.</summary>
+    internal List<RowHit> Search(QueryVectors queries, int k, RowFilter filter, ClusterShape shape, CancellationToken cancellation)
     {
         if (k == 0 || queries.Count == 0 || queries.Dimensions != Dimensions) return [];
 
         int search = _grace.Enter(); // before the slots are counted
         try
         {
-            return new ClusteredSearch(this, queries, k, filter, Slots, cancellation).Run();
+            return new ClusteredSearch(this, shape, queries, k, filter, Slots, cancellation).Run();
         }
         finally
         {
