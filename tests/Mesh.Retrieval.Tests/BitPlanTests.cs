@@ -120,11 +120,11 @@ public sealed class BitPlanTests
         ulong[] mask = new ulong[Segment.RowsMax / 64];
         foreach (Segment segment in vectors.Segments)
         {
-            Assert.True(plan.TryAdmit(segment.Filter, mask.AsSpan(0, segment.Filter.Words), out int here));
+            Assert.True(plan.TryAdmit(segment.Filter, mask.AsSpan(0, segment.Filter.Words), out int here, out _));
             admitted += here;
             for (int place = 0; place < segment.Capacity; place++)
             {
-                if (segment.RowAt(place)?.State is not { } state || state.Slot != segment.SlotAt(place) || !exact.Admits(state)) continue;
+                if (segment[place].Row?.State is not { } state || state.Slot != segment[place].Slot || !exact.Admits(state)) continue;
                 held++;
                 Assert.Equal(1ul, mask[place / 64] >> (place % 64) & 1);
             }

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace Mesh.Numerics;
 
@@ -30,6 +31,17 @@ public sealed class AlignedBuffer<T>
 
     /// <summary>Address of element 0. Keep the buffer reachable while the address is used.</summary>
     public nint Address => Marshal.UnsafeAddrOfPinnedArrayElement(_memory, _offset);
+
+    /// <summary>Begins to fetch elements into the cache. Harmless whatever the range.</summary>
+    public unsafe void Prefetch(int from, int length)
+    {
+        if (!Sse.IsSupported) return;
+
+        // SAFETY: a prefetch does not fault at any address, and the address need not hold.
+        byte* at = (byte*)Address + ((nint)from * Unsafe.SizeOf<T>());
+        byte* end = at + ((nint)length * Unsafe.SizeOf<T>());
+        for (; at < end; at += Alignment) Sse.Prefetch0(at);
+    }
 
     /// <summary>All elements.</summary>
     public Span<T> Span => MemoryMarshal.Cast<byte, T>(_memory.AsSpan(_offset, Length * Unsafe.SizeOf<T>()));

@@ -25,6 +25,9 @@ public sealed class ScanHits
     /// <exception cref="InvalidOperationException"><see cref="Begin"/> was not called.</exception>
     public Int8Query Query { get => field ?? throw new InvalidOperationException("Begin a query first."); private set; }
 
+    /// <summary>Entries that there is room for.</summary>
+    public int Capacity => _dots.Length;
+
     /// <summary>Entries held.</summary>
     public int Count { get; internal set; }
 

@@ -11,6 +11,9 @@ namespace Mesh.Retrieval.Filters;
 /// </summary>
 internal sealed class BitPlan
 {
+    /// <summary>Instead of a version: the bits are of no one moment.</summary>
+    public const int NoVersion = -1;
+
     private const int TriesMax = 8;
 
     // A value that is not frequent is below the share that would make it so; nothing more is known of it.
@@ -18,7 +21,7 @@ internal sealed class BitPlan
 
     private readonly FilterPlan _filter;
     private readonly FilterRows _rows;
-    private Node _root = Node.All;
+    private BitProgram _program = null!;
     private int _generation;
 
     /// <summary>Compiles the plan for the rows as they are. One request's, one thread's.</summary>
@@ -32,6 +35,12 @@ internal sealed class BitPlan
     /// <summary>Share of the live slots expected to pass, 0..1: of one term by counting, of several as if they were independent.</summary>
     public double PassShare { get; private set; }
 
+    /// <summary>Whether every term has an exact row: a slot's bits of one moment then tell whether the filter admitted its state of that moment.</summary>
+    public bool IsExact { get; private set; }
+
+    /// <summary>Begins to fetch what <see cref="TryAdmit"/> reads of a segment.</summary>
+    public void Prefetch(FilterBits bits) => _program.Prefetch(bits);
+
     /// <summary>
     /// Slots of a segment that the filter may admit: alive, not hidden, and with values that fit. Where a writer changes bits as fast
     /// as they are read, all that are alive.
@@ -39,23 +48,24 @@ internal sealed class BitPlan
     /// <param name="bits">Those that the segment has now: taken after the plan was made, or after the last false.</param>
     /// <param name="mask">[words of the segment], written; bit s of word w is slot 64 w + s.</param>
     /// <param name="admitted">How many there are.</param>
+    /// <param name="version">Of the bits, for <see cref="FilterBits.EndRead"/>; or <see cref="NoVersion"/>.</param>
     /// <returns>False where values have become frequent: the plan is another now, and the segment may be too.</returns>
-    public bool TryAdmit(FilterBits bits, Span<ulong> mask, out int admitted)
+    public bool TryAdmit(FilterBits bits, Span<ulong> mask, out int admitted, out int version)
     {
-        bool isOfOneMoment = false;
-        for (int i = 0; i < TriesMax && !isOfOneMoment; i++)
+        int tries = 0;
+        do
         {
-            int version = bits.BeginRead();
-            bits.Exact(FilterBits.LiveRow).CopyTo(mask);
-            BitWords.And(mask, bits.Exact(FilterBits.VisibleRow), mask);
-            _root.And(bits, mask);
-            isOfOneMoment = bits.EndRead(version);
+            version = bits.BeginRead();
+            BitWords.And(bits.Exact(FilterBits.LiveRow), bits.Exact(FilterBits.VisibleRow), mask);
+            _program.Run(bits, mask);
         }
+        while (!bits.EndRead(version) && ++tries < TriesMax);
 
-        if (!isOfOneMoment)
+        if (tries == TriesMax)
         {
+            version = NoVersion;
             bits.Exact(FilterBits.LiveRow).CopyTo(mask);
-            bits.EndRead(0); // the slots are read after their bits
+            Volatile.ReadBarrier(); // what the slots hold is read after their bits
         }
 
         admitted = (int)BitWords.PopCount(mask);
@@ -68,6 +78,7 @@ internal sealed class BitPlan
     private void Compile()
     {
         _generation = _rows.Generation;
+        IsExact = true;
         var operands = new Stack<Func<bool, Node>>();
         foreach (FilterStep step in _filter.Steps)
         {
@@ -89,9 +100,12 @@ internal sealed class BitPlan
             }
         }
 
-        _root = operands.Count == 0 ? Node.All : operands.Pop()(false);
+        Node root = operands.Count == 0 ? Node.All : operands.Pop()(false);
+        var steps = new List<BitStep>();
+        root.And(steps, isFirst: true);
+        _program = new BitProgram([.. steps], root.Depth);
         double live = Math.Max(1, _rows.Count(FilterBits.LiveRow));
-        PassShare = Math.Clamp(_root.Share * _rows.Count(FilterBits.VisibleRow) / live, 0, 1);
+        PassShare = Math.Clamp(root.Share * _rows.Count(FilterBits.VisibleRow) / live, 0, 1);
     }
 
     private Node Term(FilterValue value, bool isDenied)
@@ -102,64 +116,54 @@ internal sealed class BitPlan
             return new ExactRow(row, isDenied, isDenied ? 1 - share : share);
         }
 
-        return isDenied ? Node.All : new BloomRows(_rows.BloomRows(value), RareShare * _rows.Shape.FrequentShareMin);
+        IsExact = false;
+        return isDenied ? Node.All : new BloomTerm(_rows.BloomRows(value), RareShare * _rows.Shape.FrequentShareMin);
     }
 
-    private class Node(double share)
+    private class Node(double share, int depth)
     {
-        public static readonly Node All = new(1);
+        public static readonly Node All = new(1, 0);
 
         /// <summary>Share of slots expected to pass.</summary>
         public double Share => share;
 
-        /// <summary>Takes out of the mask what the node does not admit.</summary>
-        public virtual void And(FilterBits bits, Span<ulong> mask)
+        /// <summary>Places of the stack that its steps need.</summary>
+        public int Depth => depth;
+
+        /// <summary>Adds steps that take out of the top of the stack what the node does not admit.</summary>
+        /// <param name="isFirst">Nothing lies below the top, so that the program may end early.</param>
+        public virtual void And(List<BitStep> steps, bool isFirst)
         {
         }
 
-        /// <summary>Adds to the mask what the node admits of the slots asked about.</summary>
-        public virtual void Or(FilterBits bits, ReadOnlySpan<ulong> asked, Span<ulong> mask)
+        /// <summary>Adds steps that put into the top of the stack what the node admits.</summary>
+        public virtual void Or(List<BitStep> steps)
         {
-            Span<ulong> admitted = stackalloc ulong[asked.Length];
-            asked.CopyTo(admitted);
-            And(bits, admitted);
-            BitWords.Or(mask, admitted, mask);
+            steps.Add(new BitStep(BitOp.Ones));
+            And(steps, isFirst: false);
+            steps.Add(new BitStep(BitOp.Or));
         }
     }
 
-    private sealed class ExactRow(int row, bool isDenied, double share) : Node(share)
+    private sealed class ExactRow(int row, bool isDenied, double share) : Node(share, 0)
     {
-        public override void And(FilterBits bits, Span<ulong> mask)
-        {
-            if (isDenied) BitWords.AndNot(mask, bits.Exact(row), mask);
-            else BitWords.And(mask, bits.Exact(row), mask);
-        }
+        public override void And(List<BitStep> steps, bool isFirst) => steps.Add(new BitStep(isDenied ? BitOp.AndNotRow : BitOp.AndRow, row));
 
-        // Rows of dead slots keep old bits: the caller's AND with the slots asked about takes them out.
-        public override void Or(FilterBits bits, ReadOnlySpan<ulong> asked, Span<ulong> mask)
-        {
-            if (isDenied) base.Or(bits, asked, mask);
-            else BitWords.Or(mask, bits.Exact(row), mask);
-        }
+        // Rows of dead slots keep old bits: the AND with the live slots at the bottom of the stack takes them out.
+        public override void Or(List<BitStep> steps) => steps.Add(new BitStep(isDenied ? BitOp.OrNotRow : BitOp.OrRow, row));
     }
 
-    private sealed class BloomRows(int[] rows, double share) : Node(share)
+    private sealed class BloomTerm(int[] rows, double share) : Node(share, 1)
     {
-        public override void And(FilterBits bits, Span<ulong> mask)
-        {
-            foreach (int row in rows)
-            {
-                BitWords.And(mask, bits.Bloom(row), mask);
-                if (!mask.ContainsAnyExcept(0ul)) return;
-            }
-        }
+        public override void And(List<BitStep> steps, bool isFirst) => steps.AddRange(rows.Select(row => new BitStep(BitOp.AndRow, ~row)));
     }
 
     private sealed class Both : Node
     {
         private readonly Node[] _conditions;
 
-        private Both(List<Node> conditions) : base(conditions.Aggregate(1.0, (share, condition) => share * condition.Share)) =>
+        private Both(List<Node> conditions)
+            : base(conditions.Aggregate(1.0, (share, condition) => share * condition.Share), 1 + conditions.Max(condition => condition.Depth)) =>
             _conditions = [.. conditions.OrderBy(condition => condition.Share)];
 
         public static Node Of(Node left, Node right)
@@ -169,12 +173,12 @@ internal sealed class BitPlan
             return conditions.Count switch { 0 => All, 1 => conditions[0], _ => new Both(conditions) };
         }
 
-        public override void And(FilterBits bits, Span<ulong> mask)
+        public override void And(List<BitStep> steps, bool isFirst)
         {
-            foreach (Node condition in _conditions)
+            for (int i = 0; i < _conditions.Length; i++)
             {
-                condition.And(bits, mask);
-                if (!mask.ContainsAnyExcept(0ul)) return;
+                if (i > 0 && isFirst) steps.Add(new BitStep(BitOp.StopIfEmpty));
+                _conditions[i].And(steps, isFirst);
             }
         }
 
@@ -185,7 +189,9 @@ internal sealed class BitPlan
     {
         private readonly Node[] _choices;
 
-        private Either(List<Node> choices) : base(1 - choices.Aggregate(1.0, (share, choice) => share * (1 - choice.Share))) => _choices = [.. choices];
+        private Either(List<Node> choices)
+            : base(1 - choices.Aggregate(1.0, (share, choice) => share * (1 - choice.Share)), 1 + choices.Max(choice => choice.Depth)) =>
+            _choices = [.. choices];
 
         public static Node Of(Node left, Node right)
         {
@@ -193,12 +199,16 @@ internal sealed class BitPlan
             return choices.Contains(All) ? All : new Either(choices);
         }
 
-        public override void And(FilterBits bits, Span<ulong> mask)
+        public override void And(List<BitStep> steps, bool isFirst)
         {
-            Span<ulong> admitted = stackalloc ulong[mask.Length];
-            admitted.Clear();
-            foreach (Node choice in _choices) choice.Or(bits, mask, admitted);
-            BitWords.And(mask, admitted, mask);
+            steps.Add(new BitStep(BitOp.Zeros));
+            Or(steps);
+            steps.Add(new BitStep(BitOp.And));
+        }
+
+        public override void Or(List<BitStep> steps)
+        {
+            foreach (Node choice in _choices) choice.Or(steps);
         }
 
         private static Node[] Parts(Node node) => node is Either either ? either._choices : [node];

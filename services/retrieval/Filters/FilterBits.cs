@@ -7,6 +7,7 @@
 // 2. A new slot needs no version: its live bit is set last.
 // 3. Words are stored in one piece and in order (each store releases), by one writer.
 using Mesh.Numerics;
+using Mesh.Retrieval.Index;
 
 namespace Mesh.Retrieval.Filters;
 
@@ -42,6 +43,20 @@ internal sealed class FilterBits
 
     public ReadOnlySpan<ulong> Bloom(int bit) => _bloom.Span.Slice(bit * _words, _words);
 
+    /// <summary>All exact rows, those without a value among them: [rows, <see cref="Words"/>].</summary>
+    public ReadOnlySpan<ulong> ExactRows => _exact.Span;
+
+    /// <summary>All Bloom rows: [bits of a signature, <see cref="Words"/>].</summary>
+    public ReadOnlySpan<ulong> BloomRows => _bloom.Span;
+
+    /// <summary>Begins to fetch a row that is going to be read.</summary>
+    /// <param name="row">An exact row, or the complement of a Bloom row.</param>
+    public void Prefetch(int row)
+    {
+        if (row >= 0) _exact.Prefetch(row * _words, _words);
+        else _bloom.Prefetch(~row * _words, _words);
+    }
+
     public int BeginRead() => Volatile.Read(ref _version);
 
     /// <summary>Whether everything read since <see cref="BeginRead"/> is of one moment. What the slots hold may be read from here on.</summary>
@@ -60,10 +75,14 @@ internal sealed class FilterBits
         Store(_exact, LiveRow, slot, true);
     }
 
-    /// <summary>Writer only. Turns the bits of a slot from those of one state to those of another.</summary>
-    public void Change(int slot, RowSignature before, RowSignature after)
+    /// <summary>
+    /// Writer only. Puts another state into a row and turns the bits of its slot from those of one to those of the other. Whoever reads the
+    /// state after bits of a version, and finds that version still, holds a state that these bits describe.
+    /// </summary>
+    public void Change(int slot, RowSignature before, RowSignature after, Row owner, RowState state)
     {
         Volatile.Write(ref _version, _version + 1);
+        owner.State = state;
         Store(_exact, VisibleRow, slot, !after.Hidden);
         foreach (int row in before.ExactRows) if (!after.ExactRows.Contains(row)) Store(_exact, row, slot, false);
         foreach (int bit in before.BloomBits) if (!after.BloomBits.Contains(bit)) Store(_bloom, bit, slot, false);

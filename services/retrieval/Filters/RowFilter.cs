@@ -17,6 +17,9 @@ internal sealed class RowFilter(ItemHashSet exclude, Audience audience, FilterPl
     /// <summary>Whether the request leaves the item of this hash out, whatever else holds.</summary>
     public bool Excludes(uint hash) => exclude.Contains(hash);
 
+    /// <summary><see cref="Admits"/> of a row that is not hidden, is not excluded, and holds what the plan asks for.</summary>
+    public bool AdmitsViewer(RowState state) => audience == Audience.Anyone || audience.MaySee(state.Eligibility);
+
     public bool Admits(RowState state) =>
         audience.MaySee(state.Eligibility) && !exclude.Contains(state.Facts.Hash) && plan.Admits(state);
 }

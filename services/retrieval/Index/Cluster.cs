@@ -6,13 +6,16 @@ namespace Mesh.Retrieval.Index;
 /// Rows whose semantic IDs begin alike: its segments, and the mean of its live vectors, by which a search finds it. Written by
 /// the writer, read by every request.
 /// </summary>
-internal sealed class Cluster(int dimensions, bool isAlwaysProbed)
+/// <param name="ordinal">Its number among the clusters of the index.</param>
+internal sealed class Cluster(int dimensions, int ordinal, bool isAlwaysProbed)
 {
     private readonly double[] _sum = new double[dimensions];
     private volatile int[] _segments = [];
     private volatile float[] _centroid = new float[dimensions];
     private int _rows;  // live ones
     private int _stale; // rows that came or went since the centroid was made
+
+    public int Ordinal => ordinal;
 
     /// <summary>Whether its rows have nothing in common: those without codes.</summary>
     public bool IsAlwaysProbed => isAlwaysProbed;
@@ -32,11 +35,12 @@ internal sealed class Cluster(int dimensions, bool isAlwaysProbed)
     public void Append(int segment) => _segments = [.. _segments, segment];
 
     /// <summary>Writer only. A vector came (+1) or went (-1).</summary>
-    public void Account(ReadOnlySpan<float> vector, int by)
+    /// <returns>Whether the centroid is another now.</returns>
+    public bool Account(ReadOnlySpan<float> vector, int by)
     {
         for (int d = 0; d < _sum.Length; d++) _sum[d] += by * vector[d];
         _rows += by;
-        if (++_stale * 16 < _rows) return;
+        if (++_stale * 16 < _rows) return false;
 
         _stale = 0;
         var centroid = new float[_sum.Length];
@@ -47,5 +51,6 @@ internal sealed class Cluster(int dimensions, bool isAlwaysProbed)
         }
 
         _centroid = centroid;
+        return true;
     }
 }

@@ -20,7 +20,7 @@ internal sealed record ClusterShape(int ExactRowsMax, int ProbesMin, int RowsPer
 /// Vectors by cluster (the first code of the semantic ID), in segments with filter rows. Where few rows are expected to pass the
 /// filter all of them are scored exactly; otherwise the nearest clusters are scanned as bytes and the best of them scored again
 /// (<see cref="ClusteredSearch"/>). A row costs 4 bytes a dimension for the vector, 1 for the scan once there is one, 128 for
-/// Bloom rows by default, up to 128 for exact rows, and 28 for its places; room to grow adds a third in small clusters.
+/// Bloom rows by default, up to 128 for exact rows, and 32 for its places; room to grow adds a third in small clusters.
 /// </summary>
 internal sealed class ClusteredVectorIndex : IVectorIndex, IFiltered
 {
@@ -32,9 +32,10 @@ internal sealed class ClusteredVectorIndex : IVectorIndex, IFiltered
     private readonly ClusterShape _shape;
     private readonly int _slotsMax;
     private readonly int[]?[] _places;                               // of slots, in blocks: segment number and place in it
-    private readonly Cluster?[] _byCode = new Cluster?[ClustersMax + 1]; // writer only; the last is for rows without codes
+    private readonly Cluster?[] _byCode = new Cluster?[ClustersMax + 1]; // written by the writer; the last is for rows without codes
     private readonly RowSignature _signature = new(), _before = new();   // writer only
     private readonly GracePeriod _grace = new();
+    private readonly CoarseTable _coarse = new();
 
     // Written by the writer; read by every request. Replaced whole, or appended to before their count is seen.
     private volatile Cluster[] _clusters = [];
@@ -65,13 +66,16 @@ internal sealed class ClusteredVectorIndex : IVectorIndex, IFiltered
 
     public int Tombstones => Volatile.Read(ref _tombstones);
 
-    public long Bytes => Volatile.Read(ref _bytes) + Filters.Bytes;
+    public long Bytes => Volatile.Read(ref _bytes) + Filters.Bytes + _coarse.Bytes;
 
     /// <summary>Which filter value has which row.</summary>
     public FilterRows Filters { get; }
 
     /// <summary>Clusters that hold rows, or did.</summary>
-    public ReadOnlySpan<Cluster> Clusters => _clusters;
+    public Cluster[] Clusters => _clusters;
+
+    /// <summary>The cluster of rows without codes; null where there never was one.</summary>
+    public Cluster? WithoutCodes => Volatile.Read(ref _byCode[ClustersMax]);
 
     /// <summary>Segments by number.</summary>
     public ReadOnlySpan<Segment> Segments
@@ -87,6 +91,9 @@ internal sealed class ClusteredVectorIndex : IVectorIndex, IFiltered
     public float Scale => Volatile.Read(ref _scale);
 
     public ClusterShape Shape => _shape;
+
+    /// <summary>Centroids of the clusters by ordinal, as bytes; empty while every search is exact.</summary>
+    public CoarseTable Coarse => _coarse;
 
     public int Upsert(Row row, ItemFacts facts, Eligibility eligibility, ReadOnlySpan<float> vector)
     {
@@ -109,7 +116,7 @@ internal sealed class ClusteredVectorIndex : IVectorIndex, IFiltered
         Filters.Sign(facts, eligibility, _signature);
         segment.Filter.Put(place % Segment.RowsMax, _signature);
         Filters.Account(_signature, +1);
-        cluster.Account(vector, +1);
+        Account(cluster, vector, +1);
         return slot;
     }
 
@@ -121,10 +128,15 @@ internal sealed class ClusteredVectorIndex : IVectorIndex, IFiltered
         if (_scale == 0 && _slots > _shape.ExactRowsMax) Quantize();
     }
 
-    public void Change(RowState before, RowState after)
+    public void Change(Row row, RowState after)
     {
+        RowState before = row.State!;
         if (ReferenceEquals(before.Facts, after.Facts) && before.Eligibility.Hidden == after.Eligibility.Hidden
-            && string.Equals(before.Eligibility.Safety, after.Eligibility.Safety, StringComparison.OrdinalIgnoreCase)) return;
+            && string.Equals(before.Eligibility.Safety, after.Eligibility.Safety, StringComparison.OrdinalIgnoreCase))
+        {
+            row.State = after;
+            return;
+        }
 
         Filters.Sign(before.Facts, before.Eligibility, _before);
         Filters.Account(_before, -1);
@@ -132,7 +144,7 @@ internal sealed class ClusteredVectorIndex : IVectorIndex, IFiltered
         Filters.Sign(after.Facts, after.Eligibility, _signature);
         Filters.Account(_signature, +1);
         int place = PlaceOf(after.Slot);
-        _segments[place >> Segment.PlaceBits].Filter.Change(place % Segment.RowsMax, _before, _signature);
+        _segments[place >> Segment.PlaceBits].Filter.Change(place % Segment.RowsMax, _before, _signature, row, after);
     }
 
     public void Delete(RowState state)
@@ -141,9 +153,9 @@ internal sealed class ClusteredVectorIndex : IVectorIndex, IFiltered
         Segment segment = _segments[place >> Segment.PlaceBits];
         Filters.Sign(state.Facts, state.Eligibility, _before);
         Filters.Account(_before, -1);
-        ClusterOf(state.Facts.Codes).Account(VectorAt(state.Slot), -1);
+        Account(ClusterOf(state.Facts.Codes), VectorAt(state.Slot), -1);
         Volatile.Write(ref _tombstones, _tombstones + 1);
-        if (segment.RowAt(place % Segment.RowsMax).State is { } now)
+        if (segment[place % Segment.RowsMax].Row.State is { } now)
         {
             segment.Leave(place % Segment.RowsMax, now.Slot);
             _left.Add(state);
@@ -168,12 +180,14 @@ internal sealed class ClusteredVectorIndex : IVectorIndex, IFiltered
         if (k == 0 || queries.Count == 0 || queries.Dimensions != Dimensions) return [];
 
         int search = _grace.Enter(); // before the slots are counted
+        SearchScratch scratch = SearchScratch.Rent();
         try
         {
-            return new ClusteredSearch(this, shape, queries, k, filter, Slots, cancellation).Run();
+            return new ClusteredSearch(this, shape, queries, k, filter, Slots, scratch, cancellation).Run();
         }
         finally
         {
+            scratch.Return();
             _grace.Leave(search);
         }
     }
@@ -185,8 +199,8 @@ internal sealed class ClusteredVectorIndex : IVectorIndex, IFiltered
         {
             int place = PlaceOf(slot);
             Segment segment = _segments[place >> Segment.PlaceBits];
-            Row row = segment.RowAt(place % Segment.RowsMax);
-            if (row.State is { } state && segment.IsHere(place % Segment.RowsMax, slots)) yield return (row, state);
+            Place held = segment[place % Segment.RowsMax];
+            if (held.Row.State is { } state && held.IsHere(slots)) yield return (held.Row, state);
         }
     }
 
@@ -219,11 +233,16 @@ internal sealed class ClusteredVectorIndex : IVectorIndex, IFiltered
         int at = codes.Length > 0 ? (int)(codes[0] % ClustersMax) : ClustersMax;
         if (_byCode[at] is { } held) return held;
 
-        var cluster = new Cluster(_dimensions, isAlwaysProbed: codes.Length == 0);
-        _byCode[at] = cluster;
+        var cluster = new Cluster(_dimensions, _clusters.Length, isAlwaysProbed: codes.Length == 0);
+        Volatile.Write(ref _byCode[at], cluster);
         _clusters = [.. _clusters, cluster];
         Grew(cluster.Bytes);
         return cluster;
+    }
+
+    private void Account(Cluster cluster, ReadOnlySpan<float> vector, int by)
+    {
+        if (cluster.Account(vector, by) && _scale > 0) _coarse.Put(cluster.Ordinal, cluster.Centroid, _scale);
     }
 
     // The next free place of a cluster, in a segment made longer or anew where it is full.
@@ -290,6 +309,7 @@ internal sealed class ClusteredVectorIndex : IVectorIndex, IFiltered
             Grew(segment.Bytes);
         }
 
+        foreach (Cluster cluster in _clusters) _coarse.Put(cluster.Ordinal, cluster.Centroid, scale);
         Volatile.Write(ref _scale, scale);
     }
 

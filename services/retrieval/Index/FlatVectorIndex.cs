@@ -52,10 +52,7 @@ internal sealed class FlatVectorIndex(int slotsMax) : IVectorIndex
 
     public void Publish() => Volatile.Write(ref _published, _slots);
 
-    public void Change(RowState before, RowState after)
-    {
-        // Filters are asked of the state itself.
-    }
+    public void Change(Row row, RowState after) => row.State = after; // filters are asked of the state itself
 
     // The row stays reachable from its old slot on purpose: a search that began before the new slot was published finds
     // the item through the old one.

@@ -27,8 +27,8 @@ internal interface IVectorIndex
     /// </summary>
     int Upsert(Row row, ItemFacts facts, Eligibility eligibility, ReadOnlySpan<float> vector);
 
-    /// <summary>Writer only. A row has kept its slot and its first code, and its state has become another.</summary>
-    void Change(RowState before, RowState after);
+    /// <summary>Writer only. Puts another state into a row that keeps its slot and its first code.</summary>
+    void Change(Row row, RowState after);
 
     /// <summary>Writer only. Makes every slot stored so far visible to searches that start from now on.</summary>
     void Publish();

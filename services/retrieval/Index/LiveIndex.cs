@@ -212,7 +212,9 @@ internal sealed class LiveIndex
         int slot = keepsSlot ? before!.Slot : Vectors.Upsert(row, facts, eligibility, vector);
         if (slot < 0) return false;
 
-        row.State = new RowState(facts, counters, eligibility, version, slot);
+        var state = new RowState(facts, counters, eligibility, version, slot);
+        if (keepsSlot) Vectors.Change(row, state);
+        else row.State = state;
         if (isNew)
         {
             _rows[facts.ItemId] = row;
@@ -220,8 +222,7 @@ internal sealed class LiveIndex
         }
 
         Relist(row, before?.Facts, facts);
-        if (keepsSlot) Vectors.Change(before!, row.State);
-        else if (before is not null) Vectors.Delete(before);
+        if (before is not null && !keepsSlot) Vectors.Delete(before);
         Vectors.Publish();
         Volatile.Write(ref _factsBytes, _factsBytes + facts.Bytes - (before?.Facts.Bytes ?? 0));
         return true;
@@ -259,8 +260,7 @@ internal sealed class LiveIndex
     private Applied Update(string itemId, ulong sequence, Func<RowState, RowState> change)
     {
         if (!_rows.TryGetValue(itemId, out Row? row) || row.State is not { } state || state.Version >= sequence) return Applied.Unchanged;
-        row.State = change(state);
-        Vectors.Change(state, row.State);
+        Vectors.Change(row, change(state));
         return Applied.Changed;
     }
 

@@ -17,10 +17,7 @@ internal sealed class Segment
 
     private readonly int _dimensions;
     private readonly AlignedBuffer<float> _vectors;
-    private readonly Row?[] _rows;
-    private readonly int[] _slots;
-    private readonly uint[] _hashes; // of item ids: what requests exclude by
-    private readonly int[] _successors; // slots that rows have left these places for; 0 is nobody's
+    private readonly Place[] _places;
     private volatile AlignedBuffer<byte>? _blocks; // made once the index outgrows exact search, which tells the scale
 
     private Segment(int capacity, int dimensions, FilterRows rows)
@@ -28,10 +25,7 @@ internal sealed class Segment
         Capacity = capacity;
         _dimensions = dimensions;
         _vectors = new AlignedBuffer<float>(capacity * dimensions);
-        _rows = new Row?[capacity];
-        _slots = new int[capacity];
-        _hashes = new uint[capacity];
-        _successors = new int[capacity];
+        _places = new Place[capacity];
         Filter = new FilterBits(capacity, rows.Shape.BloomBits, rows.Capacity);
     }
 
@@ -42,7 +36,7 @@ internal sealed class Segment
     /// <summary>Vectors as <see cref="Int8Rows"/>; empty while every search is exact.</summary>
     public ReadOnlySpan<byte> Blocks => _blocks is { } blocks ? blocks.Span : [];
 
-    public long Bytes => 4L * _vectors.Length + 20L * Capacity + (_blocks?.Length ?? 0) + Filter.Bytes + 500;
+    public long Bytes => 4L * _vectors.Length + 24L * Capacity + (_blocks?.Length ?? 0) + Filter.Bytes + 500;
 
     public static Segment New(int dimensions, FilterRows rows, float scale)
     {
@@ -57,10 +51,7 @@ internal sealed class Segment
         int capacity = Math.Min(RowsMax, (Capacity + (Capacity / 2) + RowsMin - 1) / RowsMin * RowsMin);
         var grown = new Segment(capacity, _dimensions, rows);
         _vectors.Span.CopyTo(grown._vectors.Span);
-        _rows.CopyTo(grown._rows, 0);
-        _slots.CopyTo(grown._slots, 0);
-        _hashes.CopyTo(grown._hashes, 0);
-        _successors.CopyTo(grown._successors, 0);
+        _places.CopyTo(grown._places, 0);
         grown.Filter.CopyFrom(Filter);
         if (_blocks is { } blocks)
         {
@@ -74,36 +65,53 @@ internal sealed class Segment
 
     public ReadOnlySpan<float> Vector(int place) => _vectors.Span.Slice(place * _dimensions, _dimensions);
 
-    public Row RowAt(int place) => _rows[place]!;
+    /// <summary>Address of a place's vector, which holds as long as the segment is reachable.</summary>
+    public nint VectorAddress(int place) => _vectors.Address + ((nint)place * _dimensions * sizeof(float));
 
-    public int SlotAt(int place) => _slots[place];
-
-    public uint HashAt(int place) => _hashes[place];
-
-    /// <summary>
-    /// Whether a search that began when so many slots were published takes the row from here: it had come, and had not left for a slot
-    /// that the search knows. Of all slots that a row ever had, this is one.
-    /// </summary>
-    public bool IsHere(int place, int slots) => _slots[place] < slots && (_successors[place] == 0 || _successors[place] >= slots);
+    /// <summary>What a place holds; its parts lie in one cache line or two.</summary>
+    public ref readonly Place this[int place] => ref _places[place];
 
     /// <summary>Writer only. Tells that a row has left, before its new slot is published.</summary>
-    public void Leave(int place, int successor) => _successors[place] = successor;
+    public void Leave(int place, int successor) => _places[place].Leave(successor);
 
     /// <summary>Writer only. Fills a place that no reader knows; it is found once its live bit is set.</summary>
     public void Put(int place, Row row, int slot, uint hash, ReadOnlySpan<float> vector, float scale)
     {
         vector.CopyTo(_vectors.Span[(place * _dimensions)..]);
         if (_blocks is { } blocks) Int8Rows.Write(vector, scale, blocks.Span, place);
-        _rows[place] = row;
-        _slots[place] = slot;
-        _hashes[place] = hash;
+        _places[place] = new Place(row, slot, hash);
     }
 
     /// <summary>Writer only. Makes the bytes of the rows there are; those of others are written as they come.</summary>
     public void Quantize(float scale)
     {
         var blocks = new AlignedBuffer<byte>(Capacity / Int8Rows.GroupRows * Int8Rows.GroupBytes(_dimensions));
-        for (int place = 0; place < Capacity && _rows[place] is not null; place++) Int8Rows.Write(Vector(place), scale, blocks.Span, place);
+        for (int place = 0; place < Capacity && _places[place].Row is not null; place++) Int8Rows.Write(Vector(place), scale, blocks.Span, place);
         _blocks = blocks;
     }
+}
+
+/// <summary>One row's place in a segment: written before its live bit is set, and then only <see cref="Leave"/> changes it.</summary>
+internal struct Place(Row row, int slot, uint hash)
+{
+    private int _successor; // slot that the row has left this place for; 0 is nobody's
+
+    public readonly Row Row => row;
+
+    public readonly int Slot => slot;
+
+    /// <summary>Of the item's id.</summary>
+    public readonly uint Hash => hash;
+
+    /// <summary>
+    /// Whether a search that began when so many slots were published takes the row from here: it had come, and had not left for a slot
+    /// that the search knows. Of all slots that a row ever had, this is one.
+    /// </summary>
+    public readonly bool IsHere(int slots)
+    {
+        int successor = Volatile.Read(in _successor);
+        return slot < slots && (successor == 0 || successor >= slots);
+    }
+
+    public void Leave(int successor) => Volatile.Write(ref _successor, successor);
 }

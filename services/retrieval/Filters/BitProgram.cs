@@ -1,0 +1,158 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace Mesh.Retrieval.Filters;
+
+internal enum BitOp
+{
+    /// <summary>Pushes all ones.</summary>
+    Ones,
+
+    /// <summary>Pushes all zeros.</summary>
+    Zeros,
+
+    /// <summary>The top of the stack and a row.</summary>
+    AndRow,
+    OrRow,
+
+    /// <summary>The top of the stack and what a row lacks.</summary>
+    AndNotRow,
+    OrNotRow,
+
+    /// <summary>Pops one and puts it together with the next.</summary>
+    And,
+    Or,
+
+    /// <summary>Ends the program where the top is empty. At the bottom of the stack only.</summary>
+    StopIfEmpty,
+}
+
+/// <param name="Row">An exact row, or the complement of a Bloom row.</param>
+internal readonly record struct BitStep(BitOp Op, int Row = 0);
+
+/// <summary>
+/// A plan as steps of a stack machine over rows of bits, run for 256 slots at a time, so that a term costs one instruction on a
+/// register and one load. Against a call per node and row, 30 terms on segments of 256 slots: 5 times as fast.
+/// </summary>
+internal sealed class BitProgram(BitStep[] steps, int depth)
+{
+    private const int LaneWords = 4;
+
+    private readonly int[] _rows = [.. steps.Where(step => step.Op is >= BitOp.AndRow and <= BitOp.OrNotRow).Select(step => step.Row).Distinct()];
+
+    /// <summary>Takes out of the mask the slots that the program does not admit.</summary>
+    /// <param name="mask">[words of the segment].</param>
+    public void Run(FilterBits bits, Span<ulong> mask)
+    {
+        int at = 0;
+        for (; at + LaneWords <= mask.Length; at += LaneWords) Run<Vector256<ulong>, FourWords>(bits, mask, at);
+        for (; at < mask.Length; at++) Run<ulong, OneWord>(bits, mask, at);
+    }
+
+    /// <summary>Fetches the rows that the program reads of a segment, ahead of its turn: where every segment's rows lie is known, and the processor cannot guess it.</summary>
+    public void Prefetch(FilterBits bits)
+    {
+        bits.Prefetch(FilterBits.LiveRow);
+        bits.Prefetch(FilterBits.VisibleRow);
+        foreach (int row in _rows) bits.Prefetch(row);
+    }
+
+    private void Run<TLane, TLogic>(FilterBits bits, Span<ulong> mask, int at)
+        where TLane : unmanaged
+        where TLogic : struct, ILogic<TLane>
+    {
+        Span<TLane> stack = stackalloc TLane[depth];
+        ref ulong exact = ref Unsafe.Add(ref MemoryMarshal.GetReference(bits.ExactRows), at);
+        ref ulong bloom = ref Unsafe.Add(ref MemoryMarshal.GetReference(bits.BloomRows), at);
+        ref ulong place = ref Unsafe.Add(ref MemoryMarshal.GetReference(mask), at);
+        int words = bits.Words, below = 0;
+        TLane top = TLogic.Load(ref place);
+        foreach (BitStep step in steps)
+        {
+            // SAFETY: rows are within those of every segment, as they are known to FilterRows only after all segments have them.
+            ref ulong row = ref step.Row >= 0 ? ref Unsafe.Add(ref exact, (nint)step.Row * words) : ref Unsafe.Add(ref bloom, (nint)~step.Row * words);
+            switch (step.Op)
+            {
+                case BitOp.AndRow:
+                    top = TLogic.And(top, TLogic.Load(ref row));
+                    break;
+                case BitOp.OrRow:
+                    top = TLogic.Or(top, TLogic.Load(ref row));
+                    break;
+                case BitOp.AndNotRow:
+                    top = TLogic.And(top, TLogic.Not(TLogic.Load(ref row)));
+                    break;
+                case BitOp.OrNotRow:
+                    top = TLogic.Or(top, TLogic.Not(TLogic.Load(ref row)));
+                    break;
+                case BitOp.And:
+                    top = TLogic.And(top, stack[--below]);
+                    break;
+                case BitOp.Or:
+                    top = TLogic.Or(top, stack[--below]);
+                    break;
+                case BitOp.StopIfEmpty:
+                    if (TLogic.IsEmpty(top))
+                    {
+                        TLogic.Store(top, ref place);
+                        return;
+                    }
+
+                    break;
+                default:
+                    stack[below++] = top;
+                    top = step.Op == BitOp.Ones ? TLogic.Not(default) : default;
+                    break;
+            }
+        }
+
+        TLogic.Store(top, ref place);
+    }
+
+    private interface ILogic<TLane>
+    {
+        static abstract TLane Load(ref ulong place);
+
+        static abstract void Store(TLane lane, ref ulong place);
+
+        static abstract TLane And(TLane x, TLane y);
+
+        static abstract TLane Or(TLane x, TLane y);
+
+        static abstract TLane Not(TLane x);
+
+        static abstract bool IsEmpty(TLane x);
+    }
+
+    private readonly struct FourWords : ILogic<Vector256<ulong>>
+    {
+        public static Vector256<ulong> Load(ref ulong place) => Vector256.LoadUnsafe(ref place);
+
+        public static void Store(Vector256<ulong> lane, ref ulong place) => lane.StoreUnsafe(ref place);
+
+        public static Vector256<ulong> And(Vector256<ulong> x, Vector256<ulong> y) => x & y;
+
+        public static Vector256<ulong> Or(Vector256<ulong> x, Vector256<ulong> y) => x | y;
+
+        public static Vector256<ulong> Not(Vector256<ulong> x) => ~x;
+
+        public static bool IsEmpty(Vector256<ulong> x) => x == Vector256<ulong>.Zero;
+    }
+
+    private readonly struct OneWord : ILogic<ulong>
+    {
+        public static ulong Load(ref ulong place) => Volatile.Read(ref place);
+
+        public static void Store(ulong lane, ref ulong place) => place = lane;
+
+        public static ulong And(ulong x, ulong y) => x & y;
+
+        public static ulong Or(ulong x, ulong y) => x | y;
+
+        public static ulong Not(ulong x) => ~x;
+
+        public static bool IsEmpty(ulong x) => x == 0;
+    }
+}
