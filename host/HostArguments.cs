@@ -16,6 +16,8 @@ internal enum RuntimeKind
 /// <summary>The host's flags, parsed.</summary>
 internal sealed record HostArguments
 {
+    private const int ShardsMax = 64; // as many as index-updater takes
+
     private static readonly CommandLine Line = new(
         new("--demo", "fill an empty store with a small synthetic world, then print requests to try"),
         new("--data", "folder that holds all state", "DIR", Default: ".feedmesh"),
@@ -25,6 +27,7 @@ internal sealed record HostArguments
         new("--app-port", "another port for one app, e.g. gateway=8090", "APP=PORT", Repeatable: true),
         new("--dapr-http-port", "another Dapr HTTP port for one app", "APP=PORT", Repeatable: true),
         new("--dapr-grpc-port", "another Dapr gRPC port for one app", "APP=PORT", Repeatable: true),
+        new("--shards", "instances of retrieval, each with a shard of the index; not to be changed for data that is there", "N", Default: "1"),
         new("--runtime", "embedded: sidecars in this process; dapr: a real daprd for each app (DAPR_RUNTIME_PATH or PATH)", "embedded|dapr", Default: "embedded"),
         new("--no-restart", "leave a service that dies down"),
         new("--help", "this text"));
@@ -49,6 +52,9 @@ internal sealed record HostArguments
 
     public IReadOnlyDictionary<string, int> DaprGrpcPorts { get; private init; } = new Dictionary<string, int>();
 
+    /// <summary>Apps of retrieval. 1: the template as it is.</summary>
+    public int Shards { get; private init; } = 1;
+
     public RuntimeKind Runtime { get; private init; }
 
     public bool Restart { get; private init; } = true;
@@ -70,9 +76,18 @@ internal sealed record HostArguments
             AppPorts = PortsOf(values, "--app-port"),
             DaprHttpPorts = PortsOf(values, "--dapr-http-port"),
             DaprGrpcPorts = PortsOf(values, "--dapr-grpc-port"),
+            Shards = ShardsOf(values),
             Runtime = values.OneOf("--runtime", "embedded", "dapr") == "dapr" ? RuntimeKind.Dapr : RuntimeKind.Embedded,
             Restart = !values.Has("--no-restart"),
         };
+    }
+
+    private static int ShardsOf(CommandLineValues values)
+    {
+        string text = values.Single("--shards") ?? "1";
+        return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int shards) && shards is >= 1 and <= ShardsMax
+            ? shards
+            : throw new CommandLineException($"--shards {text}: expected a number of 1-{ShardsMax}.");
     }
 
     private static Dictionary<string, int> PortsOf(CommandLineValues values, string flag)

@@ -68,6 +68,7 @@ internal static class HostCommand
         ILogger logger = loggers.CreateLogger("Mesh.Host");
 
         using DataDirectory data = DataDirectory.Open(arguments.DataDirectory);
+        if (arguments.Shards > 1) template = ShardedTemplate.WithResources(template, arguments.Shards, Path.Combine(data.FullPath, "resources"));
         if (data.Run.ReadLeftover() is { } leftover) await Orphans.AwaitGoneAsync(leftover, clock, logger, signals.Stop);
         IReadOnlyDictionary<string, AppPorts> ports = PortPlan.Make(template, arguments);
         IDaprRuntime runtime = MakeRuntime(); // ends with the run
@@ -125,7 +126,8 @@ internal static class HostCommand
             .. template.Apps.SelectMany(app => app.ResourcesPaths).Distinct().Where(folder => !Directory.Exists(folder))
                 .Select(folder => $"There is no resources folder {folder}."),
         ];
-        return faults.Length == 0 ? template : throw new TemplateException(path, faults);
+        if (faults.Length > 0) throw new TemplateException(path, faults);
+        return arguments.Shards == 1 ? template : ShardedTemplate.Of(template, arguments.Shards);
     }
 }
 

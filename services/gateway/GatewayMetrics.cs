@@ -13,6 +13,7 @@ internal sealed class GatewayMetrics
     private readonly Counter<long> _candidatesOut;
     private readonly Counter<long> _removed;
     private readonly Counter<long> _servedWithout;
+    private readonly Counter<long> _shardsLeftOut;
     private readonly Counter<long> _contexts;
     private readonly Counter<long> _contextBytes;
     private readonly Counter<long> _rowsAccepted;
@@ -38,6 +39,8 @@ internal sealed class GatewayMetrics
             "mesh.gateway.filter.removed", unit: "{candidate}", description: "Candidates removed, by filter.");
         _servedWithout = meter.CreateCounter<long>(
             "mesh.gateway.stage.served_without", unit: "{request}", description: "Pages served without a stage, by stage and reason: late, failed.");
+        _shardsLeftOut = meter.CreateCounter<long>(
+            "mesh.gateway.shard.left_out", unit: "{call}", description: "Answers of the index without a shard, by app and reason: late, failed, model.");
         _contexts = meter.CreateCounter<long>(
             "mesh.gateway.context.scored", unit: "{request}",
             description: "Requests that the ranker scored, by what became of the prepared context: used, missing (sent again), stale (another model), none.");
@@ -77,6 +80,9 @@ internal sealed class GatewayMetrics
 
     public void ServedWithout(string stage, string reason) =>
         _servedWithout.Add(1, new KeyValuePair<string, object?>("stage", stage), new KeyValuePair<string, object?>("reason", reason));
+
+    public void ShardLeftOut(string appId, string reason) =>
+        _shardsLeftOut.Add(1, new KeyValuePair<string, object?>("app", appId), new KeyValuePair<string, object?>("reason", reason));
 
     public void ContextScored(string outcome, int bytesSaved)
     {

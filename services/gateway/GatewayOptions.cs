@@ -1,4 +1,6 @@
 using System.ComponentModel.DataAnnotations;
+using System.Text.RegularExpressions;
+using Mesh.Contracts;
 using Microsoft.Extensions.Options;
 
 namespace Mesh.Gateway;
@@ -19,6 +21,15 @@ public sealed class GatewayOptions
     /// <summary>Time one service may take to answer <c>GET /v1/system</c> before it counts as down, in milliseconds. Default 1000.</summary>
     [Range(50, 10_000)]
     public int StatusTimeoutMs { get; init; } = 1_000;
+
+    /// <summary>
+    /// App ids of retrieval, one for each shard, in the order of the shards: the i-th follows shard i. Empty (the default) is one, "retrieval".
+    /// As many as index-updater has shards (IndexUpdater:Shards), 64 at most.
+    /// </summary>
+    public IReadOnlyList<string> Retrieval { get; init; } = [];
+
+    /// <summary><see cref="Retrieval"/> with the default filled in.</summary>
+    internal IReadOnlyList<string> RetrievalApps => Retrieval.Count > 0 ? Retrieval : [AppIds.Retrieval];
 
     /// <summary>The pipeline's YAML file; a relative path starts at the service's own folder. Default pipeline.yaml.</summary>
     [Required]
@@ -72,8 +83,10 @@ public sealed class ArmOptions
 }
 
 /// <summary>The rules that span fields; all faults at once.</summary>
-internal sealed class GatewayOptionsRules : IValidateOptions<GatewayOptions>
+internal sealed partial class GatewayOptionsRules : IValidateOptions<GatewayOptions>
 {
+    private const int RetrievalAppsMax = 64;
+
     public ValidateOptionsResult Validate(string? name, GatewayOptions options)
     {
         var faults = new List<string>();
@@ -83,6 +96,7 @@ internal sealed class GatewayOptionsRules : IValidateOptions<GatewayOptions>
                 faults.Add($"Gateway:ApiKeys:{i} has {options.ApiKeys[i].Length} characters; a key needs at least 16.");
         }
 
+        CheckRetrieval(options.Retrieval, faults);
         foreach (FlagOptions flag in options.Flags) Check(flag, faults);
         foreach (var group in options.Flags.GroupBy(flag => flag.Name, StringComparer.Ordinal).Where(group => group.Count() > 1))
         {
@@ -91,6 +105,23 @@ internal sealed class GatewayOptionsRules : IValidateOptions<GatewayOptions>
 
         return faults.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(faults);
     }
+
+    private static void CheckRetrieval(IReadOnlyList<string> apps, List<string> faults)
+    {
+        if (apps.Count > RetrievalAppsMax) faults.Add($"Gateway:Retrieval names {apps.Count} apps; index-updater has {RetrievalAppsMax} shards at most.");
+        for (int i = 0; i < apps.Count; i++)
+        {
+            if (!AppId().IsMatch(apps[i])) faults.Add($"Gateway:Retrieval:{i} is '{apps[i]}'; an app id has 1-128 letters, digits, '-', '_' and '.'.");
+        }
+
+        foreach (var same in apps.GroupBy(app => app, StringComparer.Ordinal).Where(group => group.Count() > 1))
+        {
+            faults.Add($"Gateway:Retrieval names '{same.Key}' {same.Count()} times; each shard has an app of its own.");
+        }
+    }
+
+    [GeneratedRegex(@"^[A-Za-z0-9._-]{1,128}\z", RegexOptions.CultureInvariant)]
+    private static partial Regex AppId();
 
     private static void Check(FlagOptions flag, List<string> faults)
     {

@@ -11,6 +11,7 @@ using Mesh.Gateway.Pipeline;
 using Mesh.Gateway.Pipeline.Plan;
 using Mesh.Gateway.Pipeline.Sources;
 using Mesh.Gateway.Problems;
+using Mesh.Gateway.Shards;
 using Mesh.Gateway.SystemView;
 using Mesh.Gateway.Users;
 using Mesh.Hosting;
@@ -41,6 +42,8 @@ internal static class GatewaySetup
         services.AddOptions<GatewayOptions>().Bind(section).ValidateDataAnnotations().ValidateOnStart();
         services.AddSingleton<IValidateOptions<GatewayOptions>, GatewayOptionsRules>();
         services.AddSingleton<GatewayMetrics>();
+        services.AddSingleton<IRetrievalApps, SidecarRetrievalApps>();
+        services.AddSingleton<ShardedRetrieval>();
         services.AddSingleton<IMeshServices, SidecarServices>();
         services.AddSingleton<IEventTopics, SidecarTopics>();
 

@@ -49,7 +49,9 @@ internal static class IndexUpdaterEndpoints
         int deltasMax = (int)query.Number("max", max, 1, DeltasMax, DeltasDefault);
         if (query.Faults.Count > 0) return TypedResults.ValidationProblem(query.Faults);
 
-        return new ProtobufResult(await log.ReadAsync(shardNumber, afterSequence, deltasMax, cancellation));
+        IndexDeltaBatch batch = await log.ReadAsync(shardNumber, afterSequence, deltasMax, cancellation);
+        batch.Shards = router.Shards;
+        return new ProtobufResult(batch);
     }
 
     private static async Task<Results<ProtobufResult, ValidationProblem, ProblemHttpResult>> LatestSnapshotAsync(
@@ -117,18 +119,23 @@ internal static class IndexUpdaterEndpoints
         for (; any; any = await items.MoveNextAsync()) yield return items.Current;
     }
 
-    private static async Task<Results<ProtobufResult, ValidationProblem>> StatusAsync(
+    private static async Task<Results<ProtobufResult, ValidationProblem, ProblemHttpResult>> StatusAsync(
         string? shard, DeltaLogReader log, ShardRouter router, CancellationToken cancellation)
     {
         var query = new QueryChecks();
         uint shardNumber = (uint)query.Number("shard", shard, 0, router.Shards - 1, 0);
         if (query.Faults.Count > 0) return TypedResults.ValidationProblem(query.Faults);
 
-        IndexLogHead head = await log.HeadAsync(shardNumber, cancellation) ?? new IndexLogHead();
+        IndexLogHead? stored = await log.HeadAsync(shardNumber, cancellation);
+        if (stored is not null && new LogKeys(shardNumber).FaultOf(stored, (int)router.Shards) is { } fault)
+            return TypedResults.Problem(fault, statusCode: StatusCodes.Status409Conflict);
+
+        IndexLogHead head = stored ?? new IndexLogHead();
         SnapshotRef? newest = head.Snapshots.FirstOrDefault();
         return new ProtobufResult(new UpdaterStatus
         {
             Shard = shardNumber,
+            Shards = router.Shards,
             HeadSequence = head.Sequence,
             Items = head.Items,
             ModelVersion = head.ModelVersion,

@@ -5,7 +5,10 @@ namespace Mesh.IndexUpdater;
 /// <summary>Bound from the <c>IndexUpdater</c> section and checked at start-up.</summary>
 public sealed class IndexUpdaterOptions
 {
-    /// <summary>Shards that items are spread over by the hash of their id. Every replica of the mesh must have the same number.</summary>
+    /// <summary>
+    /// Shards that items are spread over by the hash of their id. Every replica must have the same number, Gateway:Retrieval must name as
+    /// many apps, and a log that was written with another number is refused (docs/shards.md). Default 1.
+    /// </summary>
     [Range(1, 64)]
     public int Shards { get; init; } = 1;
 

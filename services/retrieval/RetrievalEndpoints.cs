@@ -70,6 +70,13 @@ internal static class RetrievalEndpoints
         RequestFaults faults = RequestFaults.Of(request);
         if (faults.Any) return TypedResults.ValidationProblem(faults.ToDictionary());
         if (holder.Current is not { } index) return StillLoading(context);
+        if (!request.Embedding.IsEmpty && request.ModelVersion != index.ModelVersion)
+        {
+            return TypedResults.Problem(
+                $"The embedding is of model '{request.ModelVersion}', this shard's index of '{index.ModelVersion}': they cannot be compared.",
+                statusCode: StatusCodes.Status409Conflict);
+        }
+
         return Retriever.Similar(index, request, context.RequestAborted) is { } response
             ? new ProtobufResult(response)
             : TypedResults.Problem($"Item {request.ItemId} is not in the index: it was never published, is deleted, or is not indexed yet.", statusCode: StatusCodes.Status404NotFound);

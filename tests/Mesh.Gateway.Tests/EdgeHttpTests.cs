@@ -145,6 +145,52 @@ public sealed class EdgeHttpTests
         Assert.Contains("ApiKeys:0", failure.ToString());
     }
 
+    [Theory]
+    [InlineData("Gateway:Retrieval:0 is ''", "")]
+    [InlineData("Gateway:Retrieval:1 is 'no app'", "retrieval-0", "no app")]
+    [InlineData("Gateway:Retrieval names 'retrieval-0' 2 times", "retrieval-0", "retrieval-0")]
+    public async Task Shards_that_cannot_be_asked_stop_the_start_with_the_reason(string fault, params string[] apps)
+    {
+        Exception failure = await Record.ExceptionAsync(async () =>
+        {
+            await using var app = new GatewayApp([.. apps.Select((id, i) => ($"Gateway:Retrieval:{i}", id))]);
+            await app.GetAsync("/healthz");
+        });
+
+        Assert.Contains(fault, failure.ToString());
+    }
+
+    [Fact]
+    public async Task The_system_view_lists_every_shard_with_what_is_wrong_with_it()
+    {
+        await using var app = new GatewayApp(
+            ("Gateway:Retrieval:0", "retrieval-0"), ("Gateway:Retrieval:1", "retrieval-1"), ("Gateway:Retrieval:2", "retrieval-2"));
+        app.Services.Down["retrieval-1"] = true;
+        app.Services.OnRetrievalStatus = id => new RetrievalStatus { Shard = 0, Items = 5, Sequence = 7, HeadSequence = 8, Ready = true };
+        app.Services.OnUpdaterStatus = shard => new UpdaterStatus { Shard = (uint)shard, Shards = 3, Items = 6, HeadSequence = 8 };
+
+        (_, JsonNode? body, _) = await app.GetAsync("/v1/system");
+
+        string?[] faults = [.. body!["index"]!["shards"]!.AsArray().Select(shard => shard!["fault"]?.GetValue<string>())];
+        Assert.Null(faults[0]);
+        Assert.Contains("cannot be reached", faults[1]);
+        Assert.Contains("follows shard 0 (Retrieval:Shard), and its place in Gateway:Retrieval is 2", faults[2]);
+        Assert.Equal(16, body["index"]!["items"]!.GetValue<int>());
+        Assert.Null(body["index"]!["sequence"]);
+        Assert.Equal(["down", "up"], body["services"]!.AsArray().Skip(3).Take(2).Select(service => service!["status"]!.GetValue<string>()));
+    }
+
+    [Fact]
+    public async Task The_system_view_says_that_index_updater_has_another_number_of_shards()
+    {
+        await using var app = new GatewayApp();
+        app.Services.OnUpdaterStatus = _ => new UpdaterStatus { Shards = 2, HeadSequence = 43 };
+
+        (_, JsonNode? body, _) = await app.GetAsync("/v1/system");
+
+        Assert.Contains("over 2 shards (IndexUpdater:Shards), and Gateway:Retrieval names 1", body!["index"]!["shards"]![0]!["fault"]!.GetValue<string>());
+    }
+
     [Fact]
     public async Task A_stage_that_must_not_fail_makes_the_feed_a_503_problem()
     {

@@ -17,12 +17,13 @@ public sealed class HostArgumentsTests
     public void Every_flag_is_read_in_both_spellings()
     {
         HostArguments arguments = HostArguments.Parse(
-            ["--demo", "--data=/d", "--file", "x.yaml", "--resources-path", "a", "--resources-path", "b", "--ports=auto", "--app-port", "gateway=9", "--runtime", "dapr", "--no-restart"]);
+            ["--demo", "--data=/d", "--file", "x.yaml", "--resources-path", "a", "--resources-path", "b", "--ports=auto", "--app-port", "gateway=9", "--runtime", "dapr", "--shards", "3", "--no-restart"]);
 
         Assert.Equal((RuntimeKind.Dapr, true, false, true), (arguments.Runtime, arguments.AutomaticPorts, arguments.Restart, arguments.Demo));
         Assert.Equal(("/d", "x.yaml"), (arguments.DataDirectory, arguments.File));
         Assert.Equal(["a", "b"], arguments.ResourcesPaths);
         Assert.Equal(9, arguments.AppPorts["gateway"]);
+        Assert.Equal(3, arguments.Shards);
     }
 
     [Theory]
@@ -30,6 +31,9 @@ public sealed class HostArgumentsTests
     [InlineData("--data", "--data needs a value: --data DIR")]
     [InlineData("--demo=1", "--demo takes no value")]
     [InlineData("--runtime=k8s", "--runtime k8s: expected embedded or dapr")]
+    [InlineData("--shards=0", "--shards 0: expected a number of 1-64")]
+    [InlineData("--shards=65", "--shards 65: expected a number of 1-64")]
+    [InlineData("--shards=two", "--shards two: expected a number of 1-64")]
     [InlineData("--ports=8080", "--ports 8080: expected fixed or auto")]
     [InlineData("--app-port=8080", "--app-port 8080: expected APP=PORT")]
     [InlineData("--app-port=gateway=70000", "expected APP=PORT with a port of 1-65535")]
@@ -44,7 +48,7 @@ public sealed class HostArgumentsTests
     public void Usage_lists_every_flag()
     {
         Assert.All(
-            (string[])["--demo", "--data", "--file", "--resources-path", "--ports", "--app-port", "--dapr-http-port", "--dapr-grpc-port", "--runtime", "--no-restart", "--help"],
+            (string[])["--demo", "--data", "--file", "--resources-path", "--ports", "--app-port", "--dapr-http-port", "--dapr-grpc-port", "--runtime", "--shards", "--no-restart", "--help"],
             flag => Assert.Contains(flag, HostArguments.Usage, StringComparison.Ordinal));
     }
 }

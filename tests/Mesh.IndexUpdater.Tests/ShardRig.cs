@@ -22,8 +22,11 @@ internal sealed class ShardRig : IAsyncDisposable
     private readonly ServiceProvider _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
     private ulong _eventNumber;
 
-    public ShardRig(IndexUpdaterOptions? options = null)
+    /// <param name="over">What is durable of another rig is this one's too.</param>
+    public ShardRig(IndexUpdaterOptions? options = null, ShardRig? over = null)
     {
+        State = over?.State ?? new MemoryShardState();
+        Blobs = over?.Blobs ?? new MemoryBlobs();
         Options = options ?? new IndexUpdaterOptions { CodesPerLevel = 8, CodeLevels = 2 };
         Clock.SetUtcNow(DateTimeOffset.FromUnixTimeMilliseconds(EpochMs));
         Writer = NewWriter();
@@ -31,11 +34,11 @@ internal sealed class ShardRig : IAsyncDisposable
 
     public IndexUpdaterOptions Options { get; }
 
-    public MemoryShardState State { get; } = new();
+    public MemoryShardState State { get; }
 
     public MemoryPublisher Publisher { get; } = new();
 
-    public MemoryBlobs Blobs { get; } = new();
+    public MemoryBlobs Blobs { get; }
 
     public FakeTimeProvider Clock { get; } = new();
 

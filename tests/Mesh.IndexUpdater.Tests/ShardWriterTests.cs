@@ -25,6 +25,22 @@ public sealed class ShardWriterTests
         Assert.Equal(1, (await rig.HeadAsync()).Items);
     }
 
+    [Theory]
+    [InlineData(1, 2)]
+    [InlineData(3, 1)]
+    public async Task A_log_of_another_number_of_shards_is_refused_and_stays_as_it_is(int written, int configured)
+    {
+        await using var before = new ShardRig(new IndexUpdaterOptions { Shards = written });
+        await before.ApplyAsync(before.Upsert("a"));
+        await using var after = new ShardRig(new IndexUpdaterOptions { Shards = configured }, before);
+
+        InvalidDataException refused = await Assert.ThrowsAsync<InvalidDataException>(() => after.ApplyAsync(after.Upsert("b")));
+
+        Assert.Contains($"written when items were spread over {written} shards; IndexUpdater:Shards is {configured}", refused.Message, StringComparison.Ordinal);
+        Assert.Equal(1ul, (await after.HeadAsync()).Sequence);
+        await before.ApplyAsync(before.Upsert("b")); // set back, it goes on
+    }
+
     [Fact]
     public async Task A_crash_between_storing_and_publishing_is_made_good_by_the_next_writer()
     {

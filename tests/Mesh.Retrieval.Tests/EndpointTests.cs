@@ -108,11 +108,19 @@ public sealed class EndpointTests
         SimilarResponse similar = await (await client.PostAsync("/similar", new SimilarRequest { ItemId = "a", Limit = 5 })).ReadAsync<SimilarResponse>();
         HttpResponseMessage unknown = await client.PostAsync("/similar", new SimilarRequest { ItemId = "zzz", Limit = 5 });
         HttpResponseMessage bad = await client.PostAsync("/similar", new SimilarRequest { ItemId = "a b" });
+        HttpResponseMessage elsewhere = await client.PostAsync("/similar", new SimilarRequest { ItemId = "zzz", Limit = 5, Embedding = Make.Bytes([0, 1, 0, 0]) });
+        HttpResponseMessage ofAnotherModel = await client.PostAsync("/similar", new SimilarRequest { ItemId = "zzz", Limit = 5, Embedding = Make.Bytes([0, 1, 0, 0]), ModelVersion = "other" });
+        HttpResponseMessage notANumber = await client.PostAsync("/similar", new SimilarRequest { ItemId = "zzz", Limit = 5, Embedding = Make.Bytes([float.NaN, 1, 0, 0]) });
+        HttpResponseMessage cutOff = await client.PostAsync("/similar", new SimilarRequest { ItemId = "zzz", Limit = 5, Embedding = Google.Protobuf.ByteString.CopyFrom(1, 2, 3) });
 
         Assert.Equal(["b", "c"], similar.Candidates.Select(candidate => candidate.ItemId));
         Assert.Equal("live", similar.IndexVersion);
         Assert.Equal(HttpStatusCode.NotFound, unknown.StatusCode);
         Assert.Contains("zzz is not in the index", await unknown.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Equal(["c", "b", "a"], (await elsewhere.ReadAsync<SimilarResponse>()).Candidates.Select(candidate => candidate.ItemId));
+        Assert.Equal(HttpStatusCode.Conflict, ofAnotherModel.StatusCode);
+        Assert.Equal(HttpStatusCode.BadRequest, notANumber.StatusCode);
+        Assert.Equal(HttpStatusCode.BadRequest, cutOff.StatusCode);
         Assert.Equal(["item_id", "limit"], (await bad.Content.ReadFromJsonAsync<JsonElement>()).GetProperty("errors").EnumerateObject().Select(e => e.Name).Order());
     }
 
@@ -147,7 +155,7 @@ public sealed class EndpointTests
         await using var app = new RetrievalApp(log);
         HttpClient client = await app.ReadyClientAsync();
         var tooMany = new HistoryRequest();
-        tooMany.ItemIds.AddRange(Enumerable.Range(0, 1_001).Select(i => i == 7 ? "not an id" : $"item-{i}"));
+        tooMany.ItemIds.AddRange(Enumerable.Range(0, 4_097).Select(i => i == 7 ? "not an id" : $"item-{i}"));
 
         HistoryResponse history = await (await client.PostAsync("/history", new HistoryRequest { ItemIds = { "b", "unknown", "a", "b" } })).ReadAsync<HistoryResponse>();
         HttpResponseMessage refused = await client.PostAsync("/history", tooMany);

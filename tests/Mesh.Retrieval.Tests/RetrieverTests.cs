@@ -1,5 +1,6 @@
 using System.Diagnostics.Metrics;
 using Mesh.Contracts;
+using Mesh.Retrieval.Deltas;
 using Mesh.Retrieval.Filters;
 using Mesh.Retrieval.Index;
 using Mesh.Retrieval.Requests;
@@ -99,7 +100,7 @@ public sealed class RetrieverTests
         RetrievalMetrics metrics = Make.Metrics;
         IOptions<RetrievalOptions> options = Microsoft.Extensions.Options.Options.Create(Make.Options);
         var queries = new QueryMaker(metrics, TimeProvider.System, options, NullLogger<QueryMaker>.Instance);
-        return new Retriever(sources, queries, metrics, TimeProvider.System, options, NullLogger<Retriever>.Instance);
+        return new Retriever(sources, queries, new FollowerState(TimeProvider.System), metrics, TimeProvider.System, options, NullLogger<Retriever>.Instance);
     }
 
     private sealed class FakeSource(string name, Func<CancellationToken, List<RowHit>> find) : ISource

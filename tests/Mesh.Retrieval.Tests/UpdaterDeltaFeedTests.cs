@@ -17,7 +17,7 @@ public sealed class UpdaterDeltaFeedTests
     public async Task Deltas_and_manifests_are_asked_of_index_updater_by_shard_with_a_budget()
     {
         await using Server server = await Server.StartAsync(path => new ProtobufResult(
-            path.Contains("deltas", StringComparison.Ordinal) ? Make.Batch([Make.Delete(8, "x")], head: 9) : new SnapshotManifest { Version = "v", Sequence = 4 }));
+            path.Contains("deltas", StringComparison.Ordinal) ? WithShards(Make.Batch([Make.Delete(8, "x")], head: 9), 4) : new SnapshotManifest { Version = "v", Sequence = 4 }));
 
         IndexDeltaBatch batch = await server.Feed.GetDeltasAsync(7, 250, CancellationToken.None);
         SnapshotManifest? manifest = await server.Feed.GetLatestSnapshotAsync(CancellationToken.None);
@@ -25,6 +25,7 @@ public sealed class UpdaterDeltaFeedTests
         Assert.Equal(9ul, batch.HeadSequence);
         Assert.Equal("x", Assert.Single(batch.Deltas).DeletedItemId);
         Assert.Equal("v", manifest?.Version);
+        Assert.Equal(4u, server.State.Shards);
         Assert.Equal(
             ["/v1.0/invoke/index-updater/method/deltas?shard=3&after=7&max=250 15000", "/v1.0/invoke/index-updater/method/snapshots/latest?shard=3 15000"],
             server.Requests);
@@ -41,6 +42,7 @@ public sealed class UpdaterDeltaFeedTests
         await Assert.ThrowsAsync<FeedException>(() => none.Feed.GetDeltasAsync(0, 1, CancellationToken.None));
         FeedException trouble = await Assert.ThrowsAsync<FeedException>(() => broken.Feed.GetLatestSnapshotAsync(CancellationToken.None));
         Assert.Contains("500", trouble.Message, StringComparison.Ordinal);
+        Assert.Contains("500", broken.State.NotReadyReason(null, new RetrievalOptions()), StringComparison.Ordinal);
         await Assert.ThrowsAsync<FeedException>(() => garbled.Feed.GetDeltasAsync(0, 1, CancellationToken.None));
     }
 
@@ -52,6 +54,12 @@ public sealed class UpdaterDeltaFeedTests
 
         await Assert.ThrowsAsync<FeedException>(() => silent.Feed.GetDeltasAsync(0, 1, CancellationToken.None));
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => silent.Feed.GetDeltasAsync(0, 1, leaving.Token));
+    }
+
+    private static IndexDeltaBatch WithShards(IndexDeltaBatch batch, uint shards)
+    {
+        batch.Shards = shards;
+        return batch;
     }
 
     private sealed class Server : IAsyncDisposable
@@ -66,10 +74,12 @@ public sealed class UpdaterDeltaFeedTests
             _dapr = new DaprClientBuilder().UseHttpEndpoint(app.Urls.First()).Build();
             _invoker = new ServiceInvoker(_dapr);
             var options = new RetrievalOptions { Shard = 3, FeedTimeoutMs = budgetMs };
-            Feed = new UpdaterDeltaFeed(_invoker, Microsoft.Extensions.Options.Options.Create(options));
+            Feed = new UpdaterDeltaFeed(_invoker, State, Microsoft.Extensions.Options.Options.Create(options));
         }
 
         public UpdaterDeltaFeed Feed { get; }
+
+        public FollowerState State { get; } = new(TimeProvider.System);
 
         public ConcurrentQueue<string> Requests { get; } = new();
 

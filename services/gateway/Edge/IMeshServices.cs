@@ -23,6 +23,7 @@ internal interface IMeshServices
 
     Task LogRequestAsync(RequestLogEntry entry, TimeSpan budget, CancellationToken cancellation);
 
+    /// <summary>Of all shards; one that did not answer is named among the reports.</summary>
     Task<RetrieveResponse> RetrieveAsync(RetrieveRequest request, TimeSpan budget, CancellationToken cancellation);
 
     Task<HistoryResponse> FindHistoryAsync(HistoryRequest request, TimeSpan budget, CancellationToken cancellation);
@@ -37,11 +38,12 @@ internal interface IMeshServices
     /// <summary>Null where index-updater does not know the item.</summary>
     Task<ItemRow?> GetItemAsync(string itemId, TimeSpan budget, CancellationToken cancellation);
 
-    Task<RetrievalStatus> GetRetrievalStatusAsync(TimeSpan budget, CancellationToken cancellation);
+    /// <param name="appId">One of <see cref="GatewayOptions.RetrievalApps"/>.</param>
+    Task<RetrievalStatus> GetRetrievalStatusAsync(string appId, TimeSpan budget, CancellationToken cancellation);
 
     Task<RankerStatus> GetRankerStatusAsync(TimeSpan budget, CancellationToken cancellation);
 
-    Task<UpdaterStatus> GetUpdaterStatusAsync(TimeSpan budget, CancellationToken cancellation);
+    Task<UpdaterStatus> GetUpdaterStatusAsync(int shard, TimeSpan budget, CancellationToken cancellation);
 
     /// <summary>Any JSON endpoint, whatever its status: <c>readyz</c> answers 503 with a body that says why.</summary>
     Task<(int Status, JsonElement? Body)> GetJsonAsync(string appId, string path, TimeSpan budget, CancellationToken cancellation);

@@ -5,12 +5,13 @@ using System.Text.Json.Nodes;
 using Dapr.Client;
 using Google.Protobuf;
 using Mesh.Contracts;
+using Mesh.Gateway.Shards;
 using Mesh.Hosting;
 
 namespace Mesh.Gateway.Edge;
 
 /// <summary>The services through this gateway's sidecar.</summary>
-internal sealed class SidecarServices(ServiceInvoker invoker, DaprClient dapr) : IMeshServices
+internal sealed class SidecarServices(ServiceInvoker invoker, DaprClient dapr, ShardedRetrieval retrieval) : IMeshServices
 {
     public Task<UserContext> GetContextAsync(string userId, long asOfMs, int eventsMax, TimeSpan budget, CancellationToken cancellation) =>
         GetAsync<UserContext>(
@@ -34,13 +35,13 @@ internal sealed class SidecarServices(ServiceInvoker invoker, DaprClient dapr) :
         SendAsync(HttpMethod.Post, AppIds.SequenceStore, "requests", budget, cancellation, entry);
 
     public Task<RetrieveResponse> RetrieveAsync(RetrieveRequest request, TimeSpan budget, CancellationToken cancellation) =>
-        PostAsync<RetrieveRequest, RetrieveResponse>(AppIds.Retrieval, "retrieve", request, budget, cancellation);
+        retrieval.RetrieveAsync(request, budget, cancellation);
 
     public Task<HistoryResponse> FindHistoryAsync(HistoryRequest request, TimeSpan budget, CancellationToken cancellation) =>
-        PostAsync<HistoryRequest, HistoryResponse>(AppIds.Retrieval, "history", request, budget, cancellation);
+        retrieval.FindHistoryAsync(request, budget, cancellation);
 
     public Task<SimilarResponse?> FindSimilarAsync(SimilarRequest request, TimeSpan budget, CancellationToken cancellation) =>
-        NullWhereUnknown(PostAsync<SimilarRequest, SimilarResponse>(AppIds.Retrieval, "similar", request, budget, cancellation));
+        retrieval.FindSimilarAsync(request, budget, cancellation);
 
     public Task<PrepareResponse> PrepareAsync(PrepareRequest request, TimeSpan budget, CancellationToken cancellation) =>
         PostAsync<PrepareRequest, PrepareResponse>(AppIds.Ranker, "prepare", request, budget, cancellation);
@@ -51,14 +52,14 @@ internal sealed class SidecarServices(ServiceInvoker invoker, DaprClient dapr) :
     public Task<ItemRow?> GetItemAsync(string itemId, TimeSpan budget, CancellationToken cancellation) =>
         NullWhereUnknown(GetAsync<ItemRow>(AppIds.IndexUpdater, $"items/{itemId}", budget, cancellation));
 
-    public Task<RetrievalStatus> GetRetrievalStatusAsync(TimeSpan budget, CancellationToken cancellation) =>
-        GetAsync<RetrievalStatus>(AppIds.Retrieval, "status", budget, cancellation);
+    public Task<RetrievalStatus> GetRetrievalStatusAsync(string appId, TimeSpan budget, CancellationToken cancellation) =>
+        GetAsync<RetrievalStatus>(appId, "status", budget, cancellation);
 
     public Task<RankerStatus> GetRankerStatusAsync(TimeSpan budget, CancellationToken cancellation) =>
         GetAsync<RankerStatus>(AppIds.Ranker, "status", budget, cancellation);
 
-    public Task<UpdaterStatus> GetUpdaterStatusAsync(TimeSpan budget, CancellationToken cancellation) =>
-        GetAsync<UpdaterStatus>(AppIds.IndexUpdater, "status", budget, cancellation);
+    public Task<UpdaterStatus> GetUpdaterStatusAsync(int shard, TimeSpan budget, CancellationToken cancellation) =>
+        GetAsync<UpdaterStatus>(AppIds.IndexUpdater, Invariant($"status?shard={shard}"), budget, cancellation);
 
     public Task<(int Status, JsonElement? Body)> GetJsonAsync(string appId, string path, TimeSpan budget, CancellationToken cancellation) =>
         CallJsonAsync(appId, HttpMethod.Get, path, null, budget, cancellation);
@@ -121,7 +122,7 @@ internal sealed class SidecarServices(ServiceInvoker invoker, DaprClient dapr) :
     }
 
     /// <summary>One exception type for everything that a service out of reach can cause.</summary>
-    private static async Task<T> Guard<T>(string appId, string path, Task<T> call, CancellationToken cancellation)
+    internal static async Task<T> Guard<T>(string appId, string path, Task<T> call, CancellationToken cancellation)
     {
         string what = Operation(appId, path);
         try
@@ -151,7 +152,7 @@ internal sealed class SidecarServices(ServiceInvoker invoker, DaprClient dapr) :
         return $"{appId} ({(parts is ["users", _] ? "user" : parts is ["items", _] ? "item" : parts[^1])})";
     }
 
-    private static async Task<T?> NullWhereUnknown<T>(Task<T> call) where T : class
+    internal static async Task<T?> NullWhereUnknown<T>(Task<T> call) where T : class
     {
         try
         {

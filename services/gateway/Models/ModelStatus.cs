@@ -19,10 +19,16 @@ internal sealed class ModelStatus(IMeshServices services, TimeProvider clock, IO
 {
     public async Task<ModelsResponse> AskAsync(CancellationToken cancellation)
     {
+        // Of index-updater the first shard: where another lags behind, its app of retrieval shows it.
         ServiceModel[] answers = await Task.WhenAll(
-            AskAsync(AppIds.IndexUpdater, services.GetUpdaterStatusAsync, status => new(AppIds.IndexUpdater, status.ModelVersion, NullIfEmpty(status.NextModelVersion), [], null), cancellation),
-            AskAsync(AppIds.Retrieval, services.GetRetrievalStatusAsync, status => new(AppIds.Retrieval, status.ModelVersion, null, [], null), cancellation),
-            AskAsync(AppIds.Ranker, services.GetRankerStatusAsync, status => new(AppIds.Ranker, status.ModelVersion, null, [.. status.ModelVersions], null), cancellation));
+        [
+            AskAsync(
+                AppIds.IndexUpdater, (budget, token) => services.GetUpdaterStatusAsync(0, budget, token),
+                status => new(AppIds.IndexUpdater, status.ModelVersion, NullIfEmpty(status.NextModelVersion), [], null), cancellation),
+            .. options.Value.RetrievalApps.Select(app => AskAsync(
+                app, (budget, token) => services.GetRetrievalStatusAsync(app, budget, token), status => new(app, status.ModelVersion, null, [], null), cancellation)),
+            AskAsync(AppIds.Ranker, services.GetRankerStatusAsync, status => new(AppIds.Ranker, status.ModelVersion, null, [.. status.ModelVersions], null), cancellation),
+        ]);
         string? live = answers[0].Version;
         return new ModelsResponse(live is not null && answers.All(answer => answer.Version == live) ? live : null, answers);
     }

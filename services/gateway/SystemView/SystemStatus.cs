@@ -5,6 +5,7 @@ using Mesh.Gateway.Edge;
 using Mesh.Gateway.Feed;
 using Mesh.Gateway.Input;
 using Mesh.Gateway.Pipeline.Plan;
+using Mesh.Gateway.Shards;
 using Microsoft.Extensions.Options;
 
 namespace Mesh.Gateway.SystemView;
@@ -24,8 +25,14 @@ public sealed record ServiceView(
 
 /// <param name="Sequence">Newest delta that retrieval has applied.</param>
 /// <param name="HeadSequence">Newest delta that index-updater has stored.</param>
+/// <param name="Shards">Each shard as it is; the numbers beside are their sums, the versions those of the first.</param>
 public sealed record IndexView(
-    long Items, long Authors, long Tombstones, long Bytes, string? Version, string? ModelVersion, ulong? Sequence, ulong? HeadSequence, string? SnapshotVersion, ulong? SnapshotSequence);
+    long Items, long Authors, long Tombstones, long Bytes, string? Version, string? ModelVersion, ulong? Sequence, ulong? HeadSequence, string? SnapshotVersion, ulong? SnapshotSequence,
+    IReadOnlyList<ShardView> Shards);
+
+/// <param name="Items">Null where the app does not answer: its items are missing in feeds.</param>
+/// <param name="Fault">Why the shard is missing, or what of the topology does not fit together; null where nothing is wrong.</param>
+public sealed record ShardView(int Shard, string AppId, long? Items, string? Version, string? ModelVersion, ulong? Sequence, ulong? HeadSequence, string? Fault);
 
 /// <param name="Deltas">Deltas that index-updater has stored and retrieval has not applied yet.</param>
 /// <param name="RetrievableMs">From the gateway accepting the newest applied change to it being retrievable.</param>
@@ -46,22 +53,25 @@ internal sealed class SystemStatus(IMeshServices services, PipelinePlan plan, Ti
 
     public async Task<SystemResponse> AskAsync(CancellationToken cancellation)
     {
+        IReadOnlyList<string> apps = options.Value.RetrievalApps;
         Task<(ServiceView, JsonElement?)> sequenceStore = ViewAsync(AppIds.SequenceStore, GetSequenceStoreAsync, cancellation);
-        Task<(ServiceView, RetrievalStatus?)> retrieval = ViewAsync(
-            AppIds.Retrieval, token => Maybe(services.GetRetrievalStatusAsync(Budget, token)), cancellation);
+        Task<(ServiceView View, RetrievalStatus? Status)[]> retrieval = Task.WhenAll(
+            apps.Select(app => ViewAsync(app, token => Maybe(services.GetRetrievalStatusAsync(app, Budget, token)), cancellation)));
         Task<(ServiceView, RankerStatus?)> ranker = ViewAsync(
             AppIds.Ranker, token => Maybe(services.GetRankerStatusAsync(Budget, token)), cancellation);
-        Task<(ServiceView, UpdaterStatus?)> updater = ViewAsync(
-            AppIds.IndexUpdater, token => Maybe(services.GetUpdaterStatusAsync(Budget, token)), cancellation);
+        Task<(ServiceView, UpdaterStatus?[]?)> updater = ViewAsync(AppIds.IndexUpdater, token => GetUpdaterAsync(apps.Count, token), cancellation);
 
         (ServiceView sequenceStoreView, JsonElement? sequences) = await sequenceStore;
-        (ServiceView retrievalView, RetrievalStatus? index) = await retrieval;
+        (ServiceView View, RetrievalStatus? Status)[] shards = await retrieval;
         (ServiceView rankerView, RankerStatus? model) = await ranker;
-        (ServiceView updaterView, UpdaterStatus? log) = await updater;
+        (ServiceView updaterView, UpdaterStatus?[]? logs) = await updater;
+        ShardView[] views = [.. shards.Select((shard, i) => ToShard(i, shard.View, shard.Status, logs?[i]))];
         var gateway = new ServiceView(AppIds.Gateway, "up", true, OwnVersion, null, 0, null);
         return new SystemResponse(
-            Moment.Format(clock.GetUtcNow().ToUnixTimeMilliseconds()), [gateway, sequenceStoreView, retrievalView, rankerView, updaterView], ToIndex(index, log),
-            new EventLagView(Behind(index, log), index?.LastDeltaLagMs, log?.LastEventLagMs, SequenceLag(sequences)),
+            Moment.Format(clock.GetUtcNow().ToUnixTimeMilliseconds()), [gateway, sequenceStoreView, .. shards.Select(shard => shard.View), rankerView, updaterView],
+            ToIndex([.. shards.Select(shard => shard.Status)], logs, views),
+            new EventLagView(
+                logs is null ? null : Behind(views), shards.Max(shard => shard.Status?.LastDeltaLagMs), logs?.Max(log => log?.LastEventLagMs), SequenceLag(sequences)),
             model?.Arms ?? [], NullIfEmpty(model?.ModelVersion), [.. plan.StageNames]);
     }
 
@@ -117,6 +127,15 @@ internal sealed class SystemStatus(IMeshServices services, PipelinePlan plan, Ti
         }
     }
 
+    /// <summary>Its status of each shard; one that it does not have is null, and the fault says why.</summary>
+    private async Task<(UpdaterStatus?[]? Value, string? Fault)> GetUpdaterAsync(int shards, CancellationToken cancellation)
+    {
+        (UpdaterStatus? Value, string? Fault)[] logs = await Task.WhenAll(
+            Enumerable.Range(0, shards).Select(shard => Maybe(services.GetUpdaterStatusAsync(shard, Budget, cancellation))));
+        string? fault = logs.Select(log => log.Fault).FirstOrDefault(fault => fault is not null);
+        return (logs.All(log => log.Value is null) ? null : [.. logs.Select(log => log.Value)], fault);
+    }
+
     private static async Task<(T? Value, string? Fault)> Maybe<T>(Task<T> call)
     {
         try
@@ -129,12 +148,33 @@ internal sealed class SystemStatus(IMeshServices services, PipelinePlan plan, Ti
         }
     }
 
-    private static IndexView? ToIndex(RetrievalStatus? index, UpdaterStatus? log) => index is null && log is null ? null : new IndexView(
-        index?.Items ?? log!.Items, index?.Authors ?? 0, index?.Tombstones ?? 0, index?.IndexBytes ?? 0, NullIfEmpty(index?.IndexVersion),
-        NullIfEmpty(index?.ModelVersion ?? log?.ModelVersion), index?.Sequence, log?.HeadSequence ?? index?.HeadSequence, NullIfEmpty(log?.SnapshotVersion), log?.SnapshotSequence);
+    private ShardView ToShard(int place, ServiceView view, RetrievalStatus? index, UpdaterStatus? log)
+    {
+        string? fault = index is null
+            ? view.Reason ?? "no answer"
+            : Topology.FaultOf(place, options.Value.RetrievalApps.Count, index.Shard, log?.Shards is > 0 and var shards ? shards : index.Shards);
+        return new ShardView(
+            place, view.AppId, index?.Items, NullIfEmpty(index?.IndexVersion), NullIfEmpty(index?.ModelVersion), index?.Sequence, log?.HeadSequence ?? index?.HeadSequence, fault);
+    }
 
-    private static ulong? Behind(RetrievalStatus? index, UpdaterStatus? log) =>
-        index is null || log is null ? null : log.HeadSequence - Math.Min(log.HeadSequence, index.Sequence);
+    private static IndexView? ToIndex(RetrievalStatus?[] shards, UpdaterStatus?[]? logs, IReadOnlyList<ShardView> views)
+    {
+        if (logs is null && shards.All(static shard => shard is null)) return null;
+        RetrievalStatus[] answered = [.. shards.OfType<RetrievalStatus>()];
+        RetrievalStatus? first = answered.FirstOrDefault();
+        UpdaterStatus? log = logs?[0];
+        return new IndexView(
+            shards.Select((shard, i) => shard?.Items ?? logs?[i]?.Items ?? 0).Sum(), answered.Sum(static shard => shard.Authors), answered.Sum(static shard => shard.Tombstones),
+            answered.Sum(static shard => shard.IndexBytes), NullIfEmpty(first?.IndexVersion), NullIfEmpty(first?.ModelVersion ?? log?.ModelVersion),
+            Sum(views.Select(static view => view.Sequence)), Sum(views.Select(static view => view.HeadSequence)), NullIfEmpty(log?.SnapshotVersion),
+            logs is null ? null : Sum(logs.Select(static shard => shard?.SnapshotSequence)), views);
+    }
+
+    // Null where a part is not known: a sum without it would look like progress lost.
+    private static ulong? Sum(IEnumerable<ulong?> parts) => parts.Aggregate((ulong?)0, static (sum, part) => sum + part);
+
+    private static ulong? Behind(IEnumerable<ShardView> views) => Sum(views.Select(static view =>
+        view.Sequence is { } applied && view.HeadSequence is { } head ? head - Math.Min(head, applied) : (ulong?)null));
 
     private static long? SequenceLag(JsonElement? status) =>
         status is { ValueKind: JsonValueKind.Object } body && body.TryGetProperty("lastEventLagMs", out JsonElement lag)
@@ -155,6 +195,7 @@ internal sealed class SystemStatus(IMeshServices services, PipelinePlan plan, Ti
     private static object? Details(object? status) => status switch
     {
         null => null,
+        UpdaterStatus?[] logs => Details(logs.FirstOrDefault(static log => log is not null)),
         Google.Protobuf.IMessage message => JsonSerializer.Deserialize<JsonElement>(Hosting.ProtobufJson.Format(message)),
         _ => status,
     };

@@ -10,7 +10,7 @@ namespace Mesh.IndexUpdater.Deltas;
 /// Sending twice does no harm, as readers skip sequence numbers that they have. One writer at a time; a second one is
 /// stopped by the head's ETag.
 /// </summary>
-internal sealed class DeltaLog(IShardState state, IDeltaPublisher publisher, LogKeys keys)
+internal sealed class DeltaLog(IShardState state, IDeltaPublisher publisher, LogKeys keys, int shards)
 {
     // Deletes that ride along with each append: more than an append ever adds, so that the store never falls behind.
     private const int DeletesPerAppend = 32;
@@ -79,6 +79,7 @@ internal sealed class DeltaLog(IShardState state, IDeltaPublisher publisher, Log
         foreach (IndexLogBatch batch in batches) page = Add(head, page, batch, writes);
         if (page.FirstSequences.Count > 0 && batches.Count > 0) Write(keys.Page(head.NextBatch / LogKeys.PageBatches), page.ToByteArray());
         change(head);
+        head.Shards = (uint)shards;
         TrimPages(head, writes);
         foreach ((string key, byte[] value) in alongside) Write(key, value);
         byte[] headBytes = head.ToByteArray();

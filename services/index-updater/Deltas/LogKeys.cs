@@ -1,4 +1,5 @@
 using System.Globalization;
+using Mesh.Contracts.Storage;
 
 namespace Mesh.IndexUpdater.Deltas;
 
@@ -11,6 +12,18 @@ internal sealed class LogKeys(uint shard)
     private readonly string _prefix = string.Create(CultureInfo.InvariantCulture, $"ix:{shard}");
 
     public uint Shard => shard;
+
+    /// <summary>
+    /// Why a log cannot be used with the number of shards configured; null where it can. Items of other shards would stay in it for ever,
+    /// beside their newer rows elsewhere.
+    /// </summary>
+    public string? FaultOf(IndexLogHead head, int shards)
+    {
+        uint written = Math.Max(1, head.Shards);
+        return written == shards
+            ? null
+            : $"Shard {shard} was written when items were spread over {written} shards; IndexUpdater:Shards is {shards}. Set it back to {written}, or spread the items anew: docs/shards.md.";
+    }
 
     public string Head => $"{_prefix}:h";
 

@@ -13,14 +13,17 @@ namespace Mesh.IndexUpdater.Shards;
 /// Loads a shard: the newest readable snapshot, then every batch of the log after it. A damaged snapshot is passed over for
 /// the one before: the log reaches back to that one.
 /// </summary>
-internal sealed class ShardLoader(uint shard, IShardState state, SnapshotReader snapshots, IItemModels models, ILogger logger)
+internal sealed class ShardLoader(uint shard, int shards, IShardState state, SnapshotReader snapshots, IItemModels models, ILogger logger)
 {
     private readonly LogKeys _keys = new(shard);
 
-    /// <exception cref="InvalidDataException">No snapshot can be read and the log does not reach back to its beginning.</exception>
+    /// <exception cref="InvalidDataException">
+    /// No snapshot can be read and the log does not reach back to its beginning, or it was written with another number of shards.
+    /// </exception>
     public async Task<LoadedShard> LoadAsync(DeltaLog log, CancellationToken cancellation)
     {
         await log.OpenAsync(cancellation);
+        if (log.Exists && _keys.FaultOf(log.Head, shards) is { } fault) throw new InvalidDataException(fault);
         if (!log.Exists) await AdoptLoneSnapshotAsync(log, cancellation);
 
         StoredSnapshot snapshot = await LoadSnapshotAsync(log.Head, cancellation);

@@ -47,8 +47,8 @@ internal sealed partial class ShardWriter : IAsyncDisposable
         _shard = shard;
         _with = with;
         _keys = new LogKeys(shard);
-        _log = new DeltaLog(with.State, with.Publisher, _keys);
-        _loader = new ShardLoader(shard, with.State, new SnapshotReader(with.Blobs), with.Models, with.Logger);
+        _log = new DeltaLog(with.State, with.Publisher, _keys, with.Options.Shards);
+        _loader = new ShardLoader(shard, with.Options.Shards, with.State, new SnapshotReader(with.Blobs), with.Models, with.Logger);
         _maker = new SnapshotMaker(shard, new SnapshotWriter(with.Blobs), with.Options, with.Clock, with.Logger);
     }
 

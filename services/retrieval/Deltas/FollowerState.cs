@@ -14,6 +14,8 @@ internal sealed class FollowerState(TimeProvider clock)
     private ulong _head;
     private long _behindSinceMs = NotBehind;
     private long _lastLagMs;
+    private volatile uint _shards;
+    private volatile string _feedFault = "";
 
     /// <summary>Snapshot and replay are done; requests may come.</summary>
     public bool Started => _started;
@@ -21,7 +23,16 @@ internal sealed class FollowerState(TimeProvider clock)
     /// <summary>Newest sequence number known of.</summary>
     public ulong Head => Volatile.Read(ref _head);
 
+    /// <summary>Shards that index-updater spreads items over; 0 = not heard yet.</summary>
+    public uint Shards => _shards;
+
     public void MarkStarted() => _started = true;
+
+    /// <summary>Notes what index-updater said of the topology.</summary>
+    public void NoteShards(uint shards) => _shards = shards;
+
+    /// <summary>Notes why index-updater could not be asked; empty = it could.</summary>
+    public void NoteFeed(string fault) => _feedFault = fault;
 
     /// <param name="mayFall">The log itself said so, which may have been lost and begun again; a delivery may only be late.</param>
     public void NoteHead(ulong head, bool mayFall = false)
@@ -49,7 +60,7 @@ internal sealed class FollowerState(TimeProvider clock)
     /// <summary>Why the replica should get no requests; null where it should.</summary>
     public string? NotReadyReason(LiveIndex? index, RetrievalOptions options)
     {
-        if (!_started || index is null) return "the snapshot and the deltas after it are still loading";
+        if (!_started || index is null) return $"the snapshot and the deltas after it are still loading{(_feedFault.Length == 0 ? "" : $"; last trouble: {_feedFault}")}";
         long sinceMs = Volatile.Read(ref _behindSinceMs);
         if (sinceMs == NotBehind || NowMs() - sinceMs <= options.LagMaxSeconds * 1_000L) return null;
         return $"{Behind(index)} deltas behind for {(NowMs() - sinceMs) / 1_000} s; {options.LagMaxSeconds} s are allowed";
@@ -58,6 +69,7 @@ internal sealed class FollowerState(TimeProvider clock)
     public RetrievalStatus Describe(LiveIndex? index, RetrievalOptions options) => new()
     {
         Shard = (uint)options.Shard,
+        Shards = _shards,
         IndexVersion = index?.Origin.Version ?? "",
         ModelVersion = index?.ModelVersion ?? "",
         Sequence = index?.Sequence ?? 0,

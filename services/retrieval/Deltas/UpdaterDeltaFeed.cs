@@ -7,7 +7,7 @@ using Microsoft.Extensions.Options;
 namespace Mesh.Retrieval.Deltas;
 
 /// <summary>The feed over service invocation.</summary>
-internal sealed class UpdaterDeltaFeed(ServiceInvoker invoker, IOptions<RetrievalOptions> options) : IDeltaFeed
+internal sealed class UpdaterDeltaFeed(ServiceInvoker invoker, FollowerState state, IOptions<RetrievalOptions> options) : IDeltaFeed
 {
     private readonly TimeSpan _budget = TimeSpan.FromMilliseconds(options.Value.FeedTimeoutMs);
 
@@ -23,17 +23,25 @@ internal sealed class UpdaterDeltaFeed(ServiceInvoker invoker, IOptions<Retrieva
         }
     }
 
-    public Task<IndexDeltaBatch> GetDeltasAsync(ulong after, int max, CancellationToken cancellation) =>
-        GetAsync<IndexDeltaBatch>(string.Create(CultureInfo.InvariantCulture, $"deltas?shard={options.Value.Shard}&after={after}&max={max}"), cancellation);
+    public async Task<IndexDeltaBatch> GetDeltasAsync(ulong after, int max, CancellationToken cancellation)
+    {
+        IndexDeltaBatch batch = await GetAsync<IndexDeltaBatch>(
+            string.Create(CultureInfo.InvariantCulture, $"deltas?shard={options.Value.Shard}&after={after}&max={max}"), cancellation);
+        state.NoteShards(batch.Shards);
+        return batch;
+    }
 
     private async Task<T> GetAsync<T>(string path, CancellationToken cancellation) where T : IMessage<T>, new()
     {
         try
         {
-            return await invoker.GetAsync<T>(AppIds.IndexUpdater, path, _budget, cancellation);
+            T answer = await invoker.GetAsync<T>(AppIds.IndexUpdater, path, _budget, cancellation);
+            state.NoteFeed("");
+            return answer;
         }
         catch (Exception exception) when (IsTrouble(exception) && !cancellation.IsCancellationRequested)
         {
+            if (exception is not ServiceCallException { Status: StatusCodes.Status404NotFound }) state.NoteFeed(exception.Message);
             throw new FeedException(exception.Message, exception);
         }
     }

@@ -5,6 +5,9 @@ namespace Mesh.Retrieval.Index;
 /// <summary>A row that a search found, with the state that passed its filter. A larger score is better.</summary>
 internal readonly record struct RowHit(double Score, Row Row, RowState State) : IComparable<RowHit>
 {
+    /// <summary>Which part of the source's limit it fills, where the source divides it; scores are compared within a part.</summary>
+    public int Part { get; init; }
+
     /// <summary>Positive where this hit ranks before the other: score, then newer, then the smaller item id.</summary>
     public int CompareTo(RowHit other)
     {

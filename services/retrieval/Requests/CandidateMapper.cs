@@ -28,9 +28,9 @@ internal static class CandidateMapper
         return candidate;
     }
 
-    public static HistoryItem MapHistory(RowState state, float similarity)
+    public static HistoryItem MapHistory(RowState state)
     {
-        var item = new HistoryItem { ItemId = state.Facts.ItemId, AuthorId = state.Facts.AuthorId, Similarity = similarity };
+        var item = new HistoryItem { ItemId = state.Facts.ItemId, AuthorId = state.Facts.AuthorId };
         item.Codes.AddRange(state.Facts.Codes);
         item.Tags.AddRange(state.Facts.Tags);
         return item;

@@ -1,3 +1,6 @@
+using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
+using Google.Protobuf;
 using Google.Protobuf.Collections;
 using Mesh.Contracts;
 using Mesh.Retrieval.Filters;
@@ -13,6 +16,7 @@ internal sealed class RequestFaults
     public const int SequenceMax = 4_096;
     public const int ExcludeMax = 20_000;
     public const int LookupMax = 1_000;
+    public const int HistoryMax = SequenceMax;
     public const int SimilarMax = 2_000;
     private const int LanguageLengthMax = 35;
     private const int RegionLengthMax = 16;
@@ -32,6 +36,9 @@ internal sealed class RequestFaults
         faults.Check(request.NowMs >= 0, "now_ms", $"is {request.NowMs}; Unix milliseconds are not negative");
         faults.CheckSequence(request.Sequence);
         faults.CheckSources(request);
+        faults.Check(request.History.Count <= HistoryMax, "history", $"holds {request.History.Count} items; at most {HistoryMax} are allowed");
+        int badEmbedding = IndexWhere(request.History, static item => !IsVector(item.Embedding));
+        faults.Check(badEmbedding < 0, "history", $"entry {badEmbedding} has an embedding that is not finite float32 values");
         faults.Check(request.Follows.Count <= FollowsMax, "follows", $"names {request.Follows.Count} authors; at most {FollowsMax} are allowed");
         int badFollow = IndexWhere(request.Follows, static author => !MeshId.IsValid(author));
         faults.Check(badFollow < 0, "follows", $"entry {badFollow} is not an author id: {MeshId.Rule}");
@@ -47,17 +54,18 @@ internal sealed class RequestFaults
         var faults = new RequestFaults();
         faults.Check(MeshId.IsValid(request.ItemId), "item_id", MeshId.Rule);
         faults.Check(request.Limit is >= 1 and <= SimilarMax, "limit", $"is {request.Limit}; must be 1..{SimilarMax}");
+        faults.Check(IsVector(request.Embedding), "embedding", "is not finite float32 values");
         return faults;
     }
 
-    public static RequestFaults Of(ItemLookupRequest request) => OfItems(request.ItemIds);
+    public static RequestFaults Of(ItemLookupRequest request) => OfItems(request.ItemIds, LookupMax);
 
-    public static RequestFaults Of(HistoryRequest request) => OfItems(request.ItemIds);
+    public static RequestFaults Of(HistoryRequest request) => OfItems(request.ItemIds, HistoryMax);
 
-    private static RequestFaults OfItems(RepeatedField<string> itemIds)
+    private static RequestFaults OfItems(RepeatedField<string> itemIds, int max)
     {
         var faults = new RequestFaults();
-        faults.Check(itemIds.Count <= LookupMax, "item_ids", $"names {itemIds.Count} items; at most {LookupMax} are allowed");
+        faults.Check(itemIds.Count <= max, "item_ids", $"names {itemIds.Count} items; at most {max} are allowed");
         int badId = IndexWhere(itemIds, static item => !MeshId.IsValid(item));
         faults.Check(badId < 0, "item_ids", $"entry {badId} is not an item id: {MeshId.Rule}");
         return faults;
@@ -88,7 +96,11 @@ internal sealed class RequestFaults
         }
     }
 
-    private static int IndexWhere(RepeatedField<string> values, Func<string, bool> isBad)
+    // Empty is one too. Whether it has the index's dimensions is for the index to say.
+    private static bool IsVector(ByteString embedding) =>
+        embedding.IsEmpty || (embedding.Length % sizeof(float) == 0 && TensorPrimitives.IsFiniteAll(MemoryMarshal.Cast<byte, float>(embedding.Span)));
+
+    private static int IndexWhere<T>(RepeatedField<T> values, Func<T, bool> isBad)
     {
         for (int i = 0; i < values.Count; i++)
         {

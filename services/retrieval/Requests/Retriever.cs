@@ -1,4 +1,7 @@
+using System.Runtime.InteropServices;
+using Google.Protobuf;
 using Mesh.Contracts;
+using Mesh.Retrieval.Deltas;
 using Mesh.Retrieval.Filters;
 using Mesh.Retrieval.Index;
 using Mesh.Retrieval.Sources;
@@ -13,7 +16,9 @@ namespace Mesh.Retrieval.Requests;
 /// takes 9 ms of pure CPU, 4 of them in two-tower and under 1 in each other source. With several requests in flight the cores
 /// are busy already, and with one alone the longest source decides; fanning out would gain little on two cores.
 /// </summary>
-internal sealed class Retriever(IEnumerable<ISource> sources, QueryMaker queries, RetrievalMetrics metrics, TimeProvider clock, IOptions<RetrievalOptions> options, ILogger<Retriever> logger)
+internal sealed class Retriever(
+    IEnumerable<ISource> sources, QueryMaker queries, FollowerState follower, RetrievalMetrics metrics, TimeProvider clock, IOptions<RetrievalOptions> options,
+    ILogger<Retriever> logger)
 {
     private readonly Dictionary<string, ISource> _sources = sources.ToDictionary(source => source.Name, StringComparer.Ordinal);
     private readonly InterestShape _shape = InterestShape.From(options.Value);
@@ -27,11 +32,16 @@ internal sealed class Retriever(IEnumerable<ISource> sources, QueryMaker queries
             IndexVersion = origin.Version,
             Sequence = index.Sequence, // read before the sources look: at least this much is in the answer
             CounterHalfLifeHours = origin.CounterHalfLifeHours,
+            Shard = (uint)options.Value.Shard,
+            Shards = follower.Shards,
+            InNetworkPerAuthorMax = (uint)options.Value.InNetworkPerAuthorMax,
         };
         long serverNowMs = clock.GetUtcNow().ToUnixTimeMilliseconds();
-        UserInterest interest = UserInterest.From(index, request.Sequence, _shape);
-        HistoryItem[] history = [.. interest.History.Select(state => CandidateMapper.MapHistory(state, similarity: 0))];
-        QueryVectors vectors = await queries.MakeAsync(index, request.Sequence, history, interest, deadline);
+        // Codes and vectors of another model would point anywhere: a shard that has just gone over goes by what it knows itself.
+        UserInterest interest = UserInterest.From(
+            index, request.Sequence, _shape, request.HistoryModelVersion == index.ModelVersion ? request.History : null);
+        HistoryItem[] history = [.. interest.History.Select(static state => CandidateMapper.MapHistory(state))];
+        QueryVectors vectors = await queries.MakeAsync(index, request.Sequence, [.. history, .. interest.Elsewhere], interest, deadline);
         var filter = new RowFilter(new ItemHashSet(request.Exclude), new Audience(request.Language, request.Region), plan);
         var query = new SourceQuery(
             index, interest, vectors, [.. request.Follows.Distinct(StringComparer.Ordinal)], filter, request.NowMs > 0 ? request.NowMs : serverNowMs, serverNowMs);
@@ -55,22 +65,30 @@ internal sealed class Retriever(IEnumerable<ISource> sources, QueryMaker queries
         var response = new HistoryResponse { IndexVersion = index.Origin.Version };
         foreach (string itemId in request.ItemIds.Distinct(StringComparer.Ordinal))
         {
-            if (index.Find(itemId) is { } state) response.History.Add(CandidateMapper.MapHistory(state, similarity: 0));
+            if (index.Find(itemId) is not { } state) continue;
+            HistoryItem item = CandidateMapper.MapHistory(state);
+            if (request.ForShards && index.Tower is null) item.Embedding = Bytes(index.VectorOf(state));
+            response.History.Add(item);
         }
 
         response.ModelVersion = index.ModelVersion;
         return response;
     }
 
-    /// <summary>The items closest to an item, without itself; null where it is unknown, none where it has no embedding.</summary>
+    /// <summary>
+    /// The items closest to an item, without itself; null where it is unknown and the request brings no embedding of it, none where it has none.
+    /// </summary>
     public static SimilarResponse? Similar(LiveIndex index, SimilarRequest request, CancellationToken deadline)
     {
-        if (index.Find(request.ItemId) is not { } state) return null;
+        RowState? state = index.Find(request.ItemId);
+        if (state is null && request.Embedding.IsEmpty) return null;
 
-        var response = new SimilarResponse { IndexVersion = index.Origin.Version };
-        if (!index.VectorOf(state).ContainsAnyExcept(0f)) return response; // no embedding: nothing is closer than anything else
-        var query = new QueryVectors(index.VectorOf(state).ToArray(), index.Vectors.Dimensions);
-        var filter = new RowFilter(new ItemHashSet([state.Facts.Hash]), Audience.Anyone, FilterPlan.All);
+        ReadOnlySpan<float> vector = state is not null ? index.VectorOf(state) : MemoryMarshal.Cast<byte, float>(request.Embedding.Span);
+        var response = new SimilarResponse { IndexVersion = index.Origin.Version, ModelVersion = index.ModelVersion };
+        if (vector.Length != index.Vectors.Dimensions || !vector.ContainsAnyExcept(0f)) return response; // no embedding: nothing is closer than anything else
+        response.Embedding = Bytes(vector);
+        var query = new QueryVectors(vector.ToArray(), index.Vectors.Dimensions);
+        var filter = new RowFilter(new ItemHashSet([ItemHash.Compute(request.ItemId)]), Audience.Anyone, FilterPlan.All);
         var merge = new CandidateMerge(index, query, [], includeText: false);
         foreach (RowHit hit in index.Vectors.Search(query, (int)request.Limit, filter, deadline)) merge.Add(SourceNames.Similar, hit);
         response.Candidates.AddRange(merge.Candidates);
@@ -87,6 +105,8 @@ internal sealed class Retriever(IEnumerable<ISource> sources, QueryMaker queries
 
         return response;
     }
+
+    private static ByteString Bytes(ReadOnlySpan<float> vector) => ByteString.CopyFrom(MemoryMarshal.AsBytes(vector));
 
     private SourceReport Ask(ISource source, SourceQuery query, int limit, CandidateMerge merge, CancellationToken deadline)
     {
@@ -137,6 +157,9 @@ internal sealed class CandidateMerge(LiveIndex index, QueryVectors queries, IRea
             Candidates.Add(candidate);
         }
 
-        if (!candidate.Sources.Contains(source)) candidate.Sources.Add(source);
+        if (candidate.Sources.Contains(source)) return;
+        candidate.Sources.Add(source);
+        candidate.SourceScores.Add(hit.Score);
+        candidate.SourceParts.Add((uint)hit.Part);
     }
 }

@@ -17,7 +17,10 @@ internal interface ISource
     /// <summary>Its name in requests and reports; one of <see cref="SourceNames"/>.</summary>
     string Name { get; }
 
-    /// <summary>At most <paramref name="limit"/> rows that the filter admits, best first.</summary>
+    /// <summary>
+    /// At most <paramref name="limit"/> rows that the filter admits, best first. A score depends on row, user and time alone, never on
+    /// which other rows this index holds: the gateway merges the answers of several shards by it.
+    /// </summary>
     /// <exception cref="OperationCanceledException">The deadline passed.</exception>
     List<RowHit> Find(SourceQuery query, int limit, CancellationToken deadline);
 }

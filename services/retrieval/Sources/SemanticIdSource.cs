@@ -18,17 +18,17 @@ internal sealed class SemanticIdSource(int scanMax, ValueFormulas values, Retrie
         var taken = new HashSet<Row>();
         ValueScan? scan = values.Current.SemanticId is { } formula ? new ValueScan(formula, query) : null;
         Fill(query, query.Interest.Prefixes, scan, limit, found, taken, deadline);
-        if (found.Count < limit) Fill(query, Coarser(query.Interest.Prefixes), scan, limit, found, taken, deadline);
+        if (found.Count < limit) Fill(query, Coarser(query.Interest.Prefixes), scan, limit, found, taken, deadline, firstPart: query.Interest.Prefixes.Count);
         if (scan is { NotFinite: > 0 }) metrics.ValuesNotFinite(Name, scan.NotFinite);
         return found;
     }
 
     private void Fill(
         SourceQuery query, IReadOnlyList<(Prefix Prefix, double Weight)> prefixes, ValueScan? scan, int limit, List<RowHit> found, HashSet<Row> taken,
-        CancellationToken deadline)
+        CancellationToken deadline, int firstPart = 0)
     {
         double weightLeft = prefixes.Sum(static pair => pair.Weight);
-        foreach ((Prefix prefix, double weight) in prefixes)
+        foreach ((int part, (Prefix prefix, double weight)) in prefixes.Index())
         {
             if (found.Count >= limit) return;
             deadline.ThrowIfCancellationRequested();
@@ -39,7 +39,7 @@ internal sealed class SemanticIdSource(int scanMax, ValueFormulas values, Retrie
             weightLeft -= weight;
             foreach (RowHit hit in Best(query, prefix, scan, Math.Min(share, limit - found.Count), taken))
             {
-                found.Add(hit);
+                found.Add(hit with { Part = firstPart + part });
                 taken.Add(hit.Row);
             }
         }

@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
 using Mesh.Contracts;
 using Mesh.Numerics;
 using Mesh.Retrieval.Index;
@@ -24,15 +25,19 @@ internal sealed class UserInterest
     private readonly Func<QueryVectors> _makeMeans;
     private QueryVectors? _means;
 
-    private UserInterest(List<RowState> history, Func<QueryVectors> makeMeans, List<(Prefix, double)> prefixes)
+    private UserInterest(List<KnownItem> history, Func<QueryVectors> makeMeans, List<(Prefix, double)> prefixes)
     {
-        History = history;
+        History = [.. history.Select(static item => item.State).OfType<RowState>()];
+        Elsewhere = [.. history.Select(static item => item.Elsewhere).OfType<HistoryItem>()];
         _makeMeans = makeMeans;
         Prefixes = prefixes;
     }
 
     /// <summary>Each distinct item of the sequence that the index knows, newest event first.</summary>
     public IReadOnlyList<RowState> History { get; }
+
+    /// <summary>Items of the sequence that other shards hold, as they told it.</summary>
+    public IReadOnlyList<HistoryItem> Elsewhere { get; }
 
     /// <summary>
     /// Query vectors where no user tower makes better ones, made when first asked for: with a tower nobody asks. Empty where nothing
@@ -43,17 +48,21 @@ internal sealed class UserInterest
     /// <summary>Longest prefixes of the items acted on, heaviest first, all of positive weight.</summary>
     public IReadOnlyList<(Prefix Prefix, double Weight)> Prefixes { get; }
 
-    public static UserInterest From(LiveIndex index, Sequence? sequence, InterestShape shape)
+    /// <param name="elsewhere">What other shards know of the sequence's items; of the index's own model version.</param>
+    public static UserInterest From(LiveIndex index, Sequence? sequence, InterestShape shape, IReadOnlyCollection<HistoryItem>? elsewhere = null)
     {
         if (sequence is null || sequence.ItemIds.Count == 0) return new UserInterest([], static () => QueryVectors.None, []);
 
-        (List<RowState> history, List<(RowState State, double Weight)> weighed) = Weigh(index, sequence, shape);
+        var others = new Dictionary<string, HistoryItem>(StringComparer.Ordinal);
+        foreach (HistoryItem item in elsewhere ?? []) others[item.ItemId] = item;
+        (List<KnownItem> history, List<(KnownItem Item, double Weight)> weighed) = Weigh(index, sequence, shape, others);
         return new UserInterest(history, () => MakeMeans(index, weighed, shape), FavourPrefixes(weighed, shape));
     }
 
-    private static (List<RowState>, List<(RowState, double)>) Weigh(LiveIndex index, Sequence sequence, InterestShape shape)
+    private static (List<KnownItem>, List<(KnownItem, double)>) Weigh(
+        LiveIndex index, Sequence sequence, InterestShape shape, Dictionary<string, HistoryItem> others)
     {
-        var history = new List<RowState>();
+        var history = new List<KnownItem>();
         var weights = new Dictionary<string, int>(StringComparer.Ordinal); // item id to its place in history, -1 where unknown
         var sums = new List<double>();
         long newestMs = sequence.TimesMs[^1];
@@ -63,11 +72,11 @@ internal sealed class UserInterest
             string itemId = sequence.ItemIds[i];
             if (!weights.TryGetValue(itemId, out int at))
             {
-                RowState? state = index.Find(itemId);
-                weights[itemId] = at = state is null ? -1 : history.Count;
-                if (state is not null)
+                KnownItem? item = KnownItem.Find(index, others, itemId);
+                weights[itemId] = at = item is null ? -1 : history.Count;
+                if (item is { } known)
                 {
-                    history.Add(state);
+                    history.Add(known);
                     sums.Add(0);
                 }
             }
@@ -77,7 +86,7 @@ internal sealed class UserInterest
             sums[at] += weight * DecayedCounter.Factor(sequence.TimesMs[i], newestMs, shape.HalfLifeHours * 3_600_000);
         }
 
-        List<(RowState, double)> weighed = [.. history.Select((state, i) => (state, sums[i])).Where(static pair => pair.Item2 != 0)];
+        List<(KnownItem, double)> weighed = [.. history.Select((item, i) => (item, sums[i])).Where(static pair => pair.Item2 != 0)];
         return (history, weighed);
     }
 
@@ -86,11 +95,11 @@ internal sealed class UserInterest
 
     // One vector per first-level code (a coarse topic) while codes exist, so that a user of two topics is not served the
     // midpoint of both; the heaviest topics only. Without codes every item falls into one group: the mean of all.
-    private static QueryVectors MakeMeans(LiveIndex index, List<(RowState State, double Weight)> weighed, InterestShape shape)
+    private static QueryVectors MakeMeans(LiveIndex index, List<(KnownItem Item, double Weight)> weighed, InterestShape shape)
     {
         int dimensions = index.Vectors.Dimensions;
-        IEnumerable<IGrouping<long, (RowState State, double Weight)>> topics = weighed
-            .GroupBy(static pair => pair.State.Facts.Codes is [var first, ..] ? first : -1L)
+        IEnumerable<IGrouping<long, (KnownItem Item, double Weight)>> topics = weighed
+            .GroupBy(static pair => pair.Item.Codes is [var first, ..] ? first : -1L)
             .Where(static topic => topic.Any(static pair => pair.Weight > 0))
             .OrderByDescending(static topic => topic.Sum(static pair => pair.Weight))
             .ThenBy(static topic => topic.Key)
@@ -98,13 +107,10 @@ internal sealed class UserInterest
 
         var vectors = new List<float>();
         var mean = new float[dimensions];
-        foreach (IGrouping<long, (RowState State, double Weight)> topic in topics)
+        foreach (IGrouping<long, (KnownItem Item, double Weight)> topic in topics)
         {
             Array.Clear(mean);
-            foreach ((RowState state, double weight) in topic)
-            {
-                TensorPrimitives.MultiplyAdd(index.VectorOf(state), (float)weight, mean, mean);
-            }
+            foreach ((KnownItem item, double weight) in topic) item.AddTo(mean, (float)weight, index);
 
             float norm = TensorPrimitives.Norm<float>(mean);
             if (norm < NormMin) continue;
@@ -115,12 +121,12 @@ internal sealed class UserInterest
         return vectors.Count == 0 ? QueryVectors.None : new QueryVectors([.. vectors], dimensions);
     }
 
-    private static List<(Prefix, double)> FavourPrefixes(List<(RowState State, double Weight)> weighed, InterestShape shape)
+    private static List<(Prefix, double)> FavourPrefixes(List<(KnownItem Item, double Weight)> weighed, InterestShape shape)
     {
         var sums = new Dictionary<Prefix, double>();
-        foreach ((RowState state, double weight) in weighed)
+        foreach ((KnownItem item, double weight) in weighed)
         {
-            if (Prefix.Of(state.Facts.Codes) is { } prefix) sums[prefix] = sums.GetValueOrDefault(prefix) + weight;
+            if (Prefix.Of(item.Codes) is { } prefix) sums[prefix] = sums.GetValueOrDefault(prefix) + weight;
         }
 
         return
@@ -129,5 +135,22 @@ internal sealed class UserInterest
                 .OrderByDescending(static pair => pair.Value).ThenBy(static pair => pair.Key.First).ThenBy(static pair => pair.Key.Second)
                 .Take(shape.PrefixesMax).Select(static pair => (pair.Key, pair.Value)),
         ];
+    }
+
+    /// <summary>An item of the history: a row of this index, or of another shard, which told what it knows of it.</summary>
+    private readonly record struct KnownItem(RowState? State, HistoryItem? Elsewhere, uint[] Codes)
+    {
+        public static KnownItem? Find(LiveIndex index, Dictionary<string, HistoryItem> others, string itemId)
+        {
+            if (index.Find(itemId) is { } state) return new KnownItem(state, null, state.Facts.Codes);
+            return others.TryGetValue(itemId, out HistoryItem? other) ? new KnownItem(null, other, [.. other.Codes]) : null;
+        }
+
+        /// <summary>Adds the item's vector times a weight. An embedding that is absent or of other dimensions counts as none.</summary>
+        public void AddTo(Span<float> sum, float weight, LiveIndex index)
+        {
+            ReadOnlySpan<float> vector = State is { } state ? index.VectorOf(state) : MemoryMarshal.Cast<byte, float>(Elsewhere!.Embedding.Span);
+            if (vector.Length == sum.Length) TensorPrimitives.MultiplyAdd(vector, weight, sum, sum);
+        }
     }
 }

@@ -49,6 +49,10 @@ internal sealed class FakeServices : IMeshServices
 
     public Func<PrepareRequest, PrepareResponse>? OnPrepare { get; set; }
 
+    public Func<string, RetrievalStatus>? OnRetrievalStatus { get; set; }
+
+    public Func<int, UpdaterStatus>? OnUpdaterStatus { get; set; }
+
     /// <summary>Of the codes that retrieval answers with.</summary>
     public string ModelVersion { get; set; } = "mini-1";
 
@@ -122,16 +126,16 @@ internal sealed class FakeServices : IMeshServices
     public Task<ItemRow?> GetItemAsync(string itemId, TimeSpan budget, CancellationToken cancellation) => Answer(AppIds.IndexUpdater, budget, () =>
         Catalogue.Any(candidate => candidate.ItemId == itemId) ? new ItemRow { Item = new Item { ItemId = itemId } } : null);
 
-    public Task<RetrievalStatus> GetRetrievalStatusAsync(TimeSpan budget, CancellationToken cancellation) =>
+    public Task<RetrievalStatus> GetRetrievalStatusAsync(string appId, TimeSpan budget, CancellationToken cancellation) =>
         Answer(
-            AppIds.Retrieval, budget, () => new RetrievalStatus { Items = 12, Sequence = 40, HeadSequence = 41, IndexVersion = "snap-1", IndexBytes = 999, LastDeltaLagMs = 321, Ready = true, ModelVersion = ModelVersion });
+            appId, budget, () => OnRetrievalStatus?.Invoke(appId) ?? new RetrievalStatus { Items = 12, Sequence = 40, HeadSequence = 41, IndexVersion = "snap-1", IndexBytes = 999, LastDeltaLagMs = 321, Ready = true, ModelVersion = ModelVersion });
 
     public Task<RankerStatus> GetRankerStatusAsync(TimeSpan budget, CancellationToken cancellation) =>
         Answer(AppIds.Ranker, budget, () => new RankerStatus { ModelVersion = RankerVersion, ModelVersions = { "mini-1", "mini-0" }, Arms = { "heuristic" } });
 
-    public Task<UpdaterStatus> GetUpdaterStatusAsync(TimeSpan budget, CancellationToken cancellation) =>
+    public Task<UpdaterStatus> GetUpdaterStatusAsync(int shard, TimeSpan budget, CancellationToken cancellation) =>
         Answer(
-            AppIds.IndexUpdater, budget, () => new UpdaterStatus { HeadSequence = 43, Items = 12, SnapshotVersion = "snap-1", SnapshotSequence = 30, LastEventLagMs = 55, ModelVersion = ModelVersion, NextModelVersion = NextModelVersion });
+            AppIds.IndexUpdater, budget, () => OnUpdaterStatus?.Invoke(shard) ?? new UpdaterStatus { HeadSequence = 43, Items = 12, SnapshotVersion = "snap-1", SnapshotSequence = 30, LastEventLagMs = 55, ModelVersion = ModelVersion, NextModelVersion = NextModelVersion });
 
     public Task<(int Status, JsonElement? Body)> GetJsonAsync(string appId, string path, TimeSpan budget, CancellationToken cancellation) => Answer(appId, budget, () =>
         (200, (JsonElement?)JsonSerializer.SerializeToElement(new { status = "Healthy", version = "1.2.3", lastEventLagMs = 77 })));
