@@ -4,6 +4,7 @@ using Mesh.Benchmarks;
 IBenchmark[] benchmarks =
 [
     new FeedBenchmark(), new TrainingStorage(), new RankerBenchmark(), new RankerSharingBenchmark(), new GactBenchmark(), new ScanBenchmark(),
+    new ColdStartBenchmark(),
 ];
 
 IBenchmark? benchmark = args.Length == 0 ? null : benchmarks.FirstOrDefault(candidate => candidate.Name == args[0]);

@@ -9,6 +9,10 @@ public interface ISnapshotBlobs
     /// <summary>The bytes, or null where there is no such blob.</summary>
     Task<byte[]?> GetAsync(string name, CancellationToken cancellation);
 
+    /// <summary>The bytes without a copy of them where that can be had, or null where there is no such blob.</summary>
+    async Task<SnapshotBytes?> OpenAsync(string name, CancellationToken cancellation) =>
+        await GetAsync(name, cancellation) is { } bytes ? new SnapshotBytes(bytes) : null;
+
     /// <summary>Deletes; fine where there is nothing to delete.</summary>
     Task DeleteAsync(string name, CancellationToken cancellation);
 }

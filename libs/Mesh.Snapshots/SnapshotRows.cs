@@ -95,6 +95,35 @@ public sealed class SnapshotRows
 
     public string AuthorId(int row) => _authorId[row];
 
+    public string Text(int row) => _text[row];
+
+    /// <summary>[n], milliseconds.</summary>
+    public ReadOnlySpan<long> DurationMs => _durationMs.Values<long>();
+
+    public string AuthorId(int row, StringPool pool, ref long ownBytes) => _authorId.Take(row, pool, ref ownBytes);
+
+    public string Language(int row, StringPool pool, ref long ownBytes) => _language.Take(row, pool, ref ownBytes);
+
+    public string[] Tags(int row, StringPool pool, ref long ownBytes) => _tags.Take(row, pool, ref ownBytes);
+
+    /// <summary>Name, value, name, value, ...</summary>
+    /// <exception cref="SnapshotFormatException">The last name has no value.</exception>
+    public string[] Attributes(int row, StringPool pool, ref long ownBytes)
+    {
+        string[] attributes = _attributes.Take(row, pool, ref ownBytes);
+        return attributes.Length % 2 == 0 ? attributes : throw new SnapshotFormatException($"Row {row} has an attribute without a value.");
+    }
+
+    /// <summary>The row's counters; null where it has none.</summary>
+    public Counters? CountersAt(int row) => (_present.Data.Span[row] & SnapshotRowsBuilder.HasCounters) != 0 ? CountersOf(row) : null;
+
+    /// <summary>Who may see the row; null where nothing is said.</summary>
+    public Eligibility? EligibilityAt(int row) => (_present.Data.Span[row] & SnapshotRowsBuilder.HasEligibility) != 0 ? EligibilityOf(row) : null;
+
+    /// <summary>Whether the row's eligibility, if any, says nothing at all: not hidden, everybody, no safety label.</summary>
+    public bool IsForEverybody(int row) =>
+        _hidden.Data.Span[row] == 0 && _languages.IsEmpty(row) && _regions.IsEmpty(row) && _safety.IsEmpty(row);
+
     public bool HasCodes(int row) => _codes is not null && (_present.Data.Span[row] & SnapshotRowsBuilder.HasCodes) != 0;
 
     /// <summary>The row as the message that a delta would carry: equal to what was written.</summary>
@@ -140,6 +169,7 @@ public sealed class SnapshotRows
     private Counters CountersOf(int row)
     {
         var counters = new Counters { AsOfMs = CountersAsOfMs[row] };
+        counters.Counts.Capacity = SnapshotRowsBuilder.CounterCount;
         foreach (float count in Counters.Slice(row * SnapshotRowsBuilder.CounterCount, SnapshotRowsBuilder.CounterCount)) counters.Counts.Add(count);
         return counters;
     }

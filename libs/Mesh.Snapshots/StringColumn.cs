@@ -80,10 +80,32 @@ internal sealed class StringColumn
             }
             catch (DecoderFallbackException exception)
             {
-                throw new SnapshotFormatException($"Entry {i} of '{_name}' is not UTF-8.", exception);
+                throw NotUtf8(i, exception);
             }
         }
     }
+
+    public bool IsEmpty(int i)
+    {
+        ReadOnlySpan<long> offsets = _offsets.Values<long>();
+        return offsets[i] == offsets[i + 1];
+    }
+
+    /// <summary>Entry i, pooled; see <see cref="StringPool"/>.</summary>
+    public string Take(int i, StringPool pool, ref long ownBytes)
+    {
+        ReadOnlySpan<long> offsets = _offsets.Values<long>();
+        try
+        {
+            return pool.Take(_bytes.Data.Span[(int)offsets[i]..(int)offsets[i + 1]], ref ownBytes);
+        }
+        catch (DecoderFallbackException exception)
+        {
+            throw NotUtf8(i, exception);
+        }
+    }
+
+    private SnapshotFormatException NotUtf8(int i, DecoderFallbackException exception) => new($"Entry {i} of '{_name}' is not UTF-8.", exception);
 }
 
 /// <summary>Reads a column of lists of strings.</summary>
@@ -108,6 +130,23 @@ internal sealed class StringListColumn
             for (int i = 0; i < values.Length; i++) values[i] = _entries[(int)rows[row] + i];
             return values;
         }
+    }
+
+    public bool IsEmpty(int row)
+    {
+        ReadOnlySpan<long> rows = _rows.Values<long>();
+        return rows[row] == rows[row + 1];
+    }
+
+    /// <summary>The strings of a row, pooled.</summary>
+    public string[] Take(int row, StringPool pool, ref long ownBytes)
+    {
+        ReadOnlySpan<long> rows = _rows.Values<long>();
+        int first = (int)rows[row], count = (int)rows[row + 1] - first;
+        if (count == 0) return [];
+        var values = new string[count];
+        for (int i = 0; i < count; i++) values[i] = _entries.Take(first + i, pool, ref ownBytes);
+        return values;
     }
 }
 

@@ -42,6 +42,9 @@ internal static partial class Log
     [LoggerMessage(EventId = 3014, Level = LogLevel.Error, Message = "New value formulas refused: {Faults}. Those before stay: two-tower ranks by '{TwoTower}', semantic-id by '{SemanticId}'")]
     public static partial void ValueFormulasRefused(ILogger logger, string faults, string twoTower, string semanticId);
 
+    [LoggerMessage(EventId = 3015, Level = LogLevel.Information, Message = "Snapshot {IndexVersion} loaded, {Items} items, in milliseconds: {Times}")]
+    public static partial void SnapshotLoaded(ILogger logger, string indexVersion, int items, Index.LoadTimes times);
+
     [LoggerMessage(EventId = 3009, Level = LogLevel.Error, Message = "Source {Source} failed; the answer goes out without it")]
     public static partial void SourceFailed(ILogger logger, string source, Exception exception);
 }

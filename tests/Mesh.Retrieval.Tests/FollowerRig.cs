@@ -41,6 +41,8 @@ internal sealed class FollowerRig : IAsyncDisposable
 
     public FollowerState State => _services.GetRequiredService<FollowerState>();
 
+    public SnapshotLoader Loader => _services.GetRequiredService<SnapshotLoader>();
+
     public IndexFollower Follower => _services.GetRequiredService<IndexFollower>();
 
     public LiveIndex Current => Holder.Current ?? throw new InvalidOperationException("No index is in use yet.");

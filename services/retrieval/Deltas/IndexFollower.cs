@@ -20,6 +20,8 @@ internal sealed class IndexFollower(
 {
     private const int BackoffMinMs = 100;
 
+    private const int BackgroundThreads = 1; // the other cores are the requests'
+
     private readonly RetrievalOptions _options = options.Value;
     private readonly ReorderBuffer _ahead = new(options.Value.ReorderMax);
     private readonly Channel<Work> _inbox = Channel.CreateBounded<Work>(new BoundedChannelOptions(options.Value.InboxMax) { SingleReader = true });
@@ -248,7 +250,7 @@ internal sealed class IndexFollower(
         {
             (IndexOrigin origin, SnapshotManifest? manifest) = await loader.FindLatestAsync(cancellation);
             if (mayAdopt is not null && manifest is not null && origin.HasModelOf(mayAdopt)) return new Outgrown(origin);
-            return new Loaded(await loader.LoadAsync(origin, manifest, cancellation));
+            return new Loaded(await loader.LoadAsync(origin, manifest, BackgroundThreads, cancellation));
         }
         catch (FeedException exception)
         {

@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using Dapr;
 using Google.Protobuf;
 using Grpc.Core;
@@ -19,6 +20,9 @@ internal sealed class SnapshotLoader(
     private readonly SnapshotReader _reader = new(blobs);
     private readonly IndexLimits _limits = IndexLimits.From(options.Value);
 
+    /// <summary>Of the load that ended last.</summary>
+    public LoadTimes LastTimes { get; private set; } = new();
+
     /// <summary>
     /// The newest snapshot that can be read as an index; an empty one at sequence 0 where there is no snapshot yet. The log goes back
     /// to the snapshot before the newest, so a damaged one costs a longer replay and nothing else.
@@ -29,13 +33,13 @@ internal sealed class SnapshotLoader(
         (IndexOrigin origin, SnapshotManifest? manifest) = await FindLatestAsync(cancellation);
         try
         {
-            return await LoadAsync(origin, manifest, cancellation);
+            return await LoadAsync(origin, manifest, Environment.ProcessorCount, cancellation);
         }
         catch (FeedException exception) when (exception.InnerException is SnapshotFormatException or ModelRejectedException)
         {
             if (await FindBeforeAsync(manifest!, cancellation) is not { } before) throw;
             Log.SnapshotPassedOver(logger, origin.Version, exception.Message);
-            return await LoadAsync(OriginOf(before), before, cancellation);
+            return await LoadAsync(OriginOf(before), before, Environment.ProcessorCount, cancellation);
         }
     }
 
@@ -48,8 +52,9 @@ internal sealed class SnapshotLoader(
     }
 
     /// <summary>Loads what <see cref="FindLatestAsync"/> found.</summary>
+    /// <param name="threads">That work on it: every core where nothing is served yet.</param>
     /// <exception cref="FeedException">A file could not be read, or is damaged.</exception>
-    public async Task<LiveIndex> LoadAsync(IndexOrigin origin, SnapshotManifest? manifest, CancellationToken cancellation)
+    public async Task<LiveIndex> LoadAsync(IndexOrigin origin, SnapshotManifest? manifest, int threads, CancellationToken cancellation)
     {
         if (manifest is null) return new LiveIndex(origin, _limits, clock);
         UserTower? tower = null;
@@ -57,7 +62,7 @@ internal sealed class SnapshotLoader(
         {
             tower = await OpenTowerAsync(manifest, cancellation);
             var index = new LiveIndex(origin, _limits, clock, tower);
-            await foreach (SnapshotRows rows in _reader.ReadRowsAsync(manifest, cancellation)) Load(index, rows);
+            await FillAsync(index, manifest, threads, cancellation);
             return index;
         }
         catch (Exception exception)
@@ -96,12 +101,27 @@ internal sealed class SnapshotLoader(
     private IndexOrigin OriginOf(SnapshotManifest manifest) => new(
         manifest.Version, manifest.ModelVersion, manifest.Sequence, manifest.CounterHalfLifeHours > 0 ? manifest.CounterHalfLifeHours : options.Value.CounterHalfLifeHours);
 
-    private void Load(LiveIndex index, SnapshotRows rows)
+    private async Task FillAsync(LiveIndex index, SnapshotManifest manifest, int threads, CancellationToken cancellation)
     {
-        for (int i = 0; i < rows.Count; i++)
+        var times = new LoadTimes();
+        SnapshotParts parts;
+        using (times.Phase("read")) parts = await _reader.OpenRowsAsync(manifest, threads, cancellation);
+        using (parts)
         {
-            if (index.Load(rows.ToItemRow(i), out string reason) == Applied.Refused) refused.Note(rows.ItemId(i), reason);
+            try
+            {
+                SnapshotBulk rows;
+                using (times.Phase("facts")) rows = SnapshotBulk.Read(parts.Rows, _limits.ItemsMax, refused, threads, cancellation);
+                index.Fill(rows, threads, times);
+            }
+            catch (AggregateException exception)
+            {
+                ExceptionDispatchInfo.Throw(exception.Flatten().InnerExceptions[0]); // as one thread would have
+            }
         }
+
+        LastTimes = times;
+        Log.SnapshotLoaded(logger, manifest.Version, index.Items, times);
     }
 
     private static bool IsTrouble(Exception exception) =>

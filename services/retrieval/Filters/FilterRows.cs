@@ -84,6 +84,22 @@ internal sealed class FilterRows(FilterShape shape)
         foreach (int row in signature.ExactRows) _counts.Add(row, by);
     }
 
+    /// <summary>Writer only. Counts many slots in.</summary>
+    /// <param name="counts">By exact row.</param>
+    public void Account(ReadOnlySpan<long> counts)
+    {
+        for (int row = 0; row < counts.Length; row++) _counts.Add(row, (int)counts[row]);
+    }
+
+    /// <summary>Writer only. The first look, before there is a segment: what is frequent among the states to come has a row from the start.</summary>
+    public void Begin(int live, IEnumerable<RowState> states)
+    {
+        _writesLeft = Math.Max(1_024, live / 2);
+        foreach (FilterValue value in FindFrequent(live, states.Select(static state => (state, true)))) _frequent[value] = _rows++;
+        while (Capacity < _rows) Capacity += RowsStep;
+        _generation++;
+    }
+
     /// <summary>Writer only. Whether so much was written that shares may have changed: half the rows, or 1,024.</summary>
     public bool WantsLook() => --_writesLeft <= 0;
 

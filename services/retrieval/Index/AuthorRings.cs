@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
 
 namespace Mesh.Retrieval.Index;
 
@@ -58,6 +59,36 @@ internal sealed class AuthorRings(int authorsMax, int ringItemsMax)
         }
 
         ring.Entries = Insert(ring.Entries, entry, authorId);
+    }
+
+    /// <summary>
+    /// Writer only. Files many rows, in the order of arrival, where there are no rings yet: each is made once. Past authorsMax, the authors
+    /// whose newest item is oldest get none until somebody reads them.
+    /// </summary>
+    public void Fill(IEnumerable<Row> rows, long nowMs)
+    {
+        var byAuthor = new Dictionary<string, List<RingEntry>>(StringComparer.Ordinal);
+        foreach (Row row in rows)
+        {
+            ItemFacts facts = row.State!.Facts;
+            ref List<RingEntry>? entries = ref CollectionsMarshal.GetValueRefOrAddDefault(byAuthor, facts.AuthorId, out _);
+            (entries ??= []).Add(new RingEntry(facts.CreatedAtMs, row));
+        }
+
+        foreach ((string author, List<RingEntry> entries) in byAuthor)
+        {
+            entries.Reverse(); // of one time, the later arrival comes first, as Insert has it
+            RingEntry[] newest = [.. entries.OrderByDescending(static entry => entry.CreatedAtMs).Take(ringItemsMax)];
+            _rings[author] = new Ring { LastReadMs = nowMs, Entries = newest };
+        }
+
+        Volatile.Write(ref _authors, _rings.Count);
+        if (_authors <= authorsMax) return;
+        foreach (string author in _rings.OrderBy(static pair => pair.Value.Entries[0].CreatedAtMs).Take(_authors - authorsMax).Select(static pair => pair.Key).ToList())
+        {
+            Drop(author);
+            Forget(author);
+        }
     }
 
     /// <summary>Writer only. Takes a row out of its author's ring.</summary>

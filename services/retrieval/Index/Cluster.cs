@@ -34,6 +34,9 @@ internal sealed class Cluster(int dimensions, int ordinal, bool isAlwaysProbed)
     /// <summary>Writer only.</summary>
     public void Append(int segment) => _segments = [.. _segments, segment];
 
+    /// <summary>Writer only.</summary>
+    public void Append(ReadOnlySpan<int> segments) => _segments = [.. _segments, .. segments];
+
     /// <summary>Writer only. A vector came (+1) or went (-1).</summary>
     /// <returns>Whether the centroid is another now.</returns>
     public bool Account(ReadOnlySpan<float> vector, int by)
@@ -41,7 +44,21 @@ internal sealed class Cluster(int dimensions, int ordinal, bool isAlwaysProbed)
         for (int d = 0; d < _sum.Length; d++) _sum[d] += by * vector[d];
         _rows += by;
         if (++_stale * 16 < _rows) return false;
+        Refresh();
+        return true;
+    }
 
+    /// <summary>Writer only. Many vectors came.</summary>
+    /// <param name="sum">Of the vectors, by dimension.</param>
+    public void Account(ReadOnlySpan<double> sum, int rows)
+    {
+        for (int d = 0; d < _sum.Length; d++) _sum[d] += sum[d];
+        _rows += rows;
+        Refresh();
+    }
+
+    private void Refresh()
+    {
         _stale = 0;
         var centroid = new float[_sum.Length];
         if (_rows > 0)
@@ -51,6 +68,5 @@ internal sealed class Cluster(int dimensions, int ordinal, bool isAlwaysProbed)
         }
 
         _centroid = centroid;
-        return true;
     }
 }

@@ -22,7 +22,7 @@ internal sealed record ClusterShape(int ExactRowsMax, int ProbesMin, int RowsPer
 /// (<see cref="ClusteredSearch"/>). A row costs 4 bytes a dimension for the vector, 1 for the scan once there is one, 128 for
 /// Bloom rows by default, up to 128 for exact rows, and 32 for its places; room to grow adds a third in small clusters.
 /// </summary>
-internal sealed class ClusteredVectorIndex : IVectorIndex, IFiltered
+internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
 {
     /// <summary>Clusters at most; codes beyond share them by remainder.</summary>
     public const int ClustersMax = 4_096;

@@ -50,6 +50,12 @@ internal sealed class FlatVectorIndex(int slotsMax) : IVectorIndex
         return slot;
     }
 
+    public void Fill(BulkRows rows, int threads)
+    {
+        for (int i = 0; i < rows.Count; i++) Upsert(rows.Rows[i], rows.Rows[i].State!.Facts, rows.Rows[i].State!.Eligibility, rows.Vector(i));
+        Publish();
+    }
+
     public void Publish() => Volatile.Write(ref _published, _slots);
 
     public void Change(Row row, RowState after) => row.State = after; // filters are asked of the state itself

@@ -27,6 +27,10 @@ internal interface IVectorIndex
     /// </summary>
     int Upsert(Row row, ItemFacts facts, Eligibility eligibility, ReadOnlySpan<float> vector);
 
+    /// <summary>Writer only. Stores many rows in an index that holds none yet, and makes them findable all at once.</summary>
+    /// <param name="threads">Threads that work on it.</param>
+    void Fill(BulkRows rows, int threads);
+
     /// <summary>Writer only. Puts another state into a row that keeps its slot and its first code.</summary>
     void Change(Row row, RowState after);
 

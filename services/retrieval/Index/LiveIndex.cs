@@ -38,7 +38,7 @@ internal enum Applied
 /// holds one LiveIndex to its end, so it never mixes versions; a new model comes as a new LiveIndex.
 /// One writer calls the methods marked so; everything else is for any thread, without locks (see Row.cs).
 /// </summary>
-internal sealed class LiveIndex
+internal sealed partial class LiveIndex
 {
     // Dictionary node, Row, RowState, Counters with its array, Eligibility: about 430 bytes, measured by
     // Index_bytes_agree_with_the_garbage_collector.
@@ -46,7 +46,7 @@ internal sealed class LiveIndex
 
     private readonly IndexLimits _limits;
     private readonly TimeProvider _clock;
-    private readonly ConcurrentDictionary<string, Row> _rows;
+    private ConcurrentDictionary<string, Row> _rows; // another only by Fill, before the first reader
     private volatile IndexOrigin _origin;
     private volatile string _modelVersion; // set by the writer before the first row is findable, and then for ever
     private ulong _sequence;
@@ -148,14 +148,10 @@ internal sealed class LiveIndex
         Vectors.Tombstones >= FlatVectorIndex.BlockRows && Vectors.Tombstones > tombstonesMaxShare * Vectors.Slots;
 
     /// <summary>Writer only. The same index without its dead slots, as a new object: readers of this one keep it as it is.</summary>
-    public LiveIndex Compact()
+    public LiveIndex Compact(int threads = 1)
     {
         var compact = new LiveIndex(Origin, _limits, _clock, Tower) { _sequence = _sequence, _modelVersion = _modelVersion, HasPassedRows = HasPassedRows };
-        foreach ((_, RowState state) in Vectors.Live())
-        {
-            compact.Put(state.Facts, state.Counters, state.Eligibility, state.Version, VectorOf(state));
-        }
-
+        compact.Fill(LiveRows.Of(this), threads, new LoadTimes());
         return compact;
     }
 

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
 
 namespace Mesh.Retrieval.Index;
 
@@ -23,6 +24,29 @@ internal sealed class PrefixTable
     public void Add(Row row, uint[] codes)
     {
         foreach (Prefix prefix in Prefix.AllOf(codes)) _lists.GetOrAdd(prefix, static _ => new RowList()).Add(row);
+    }
+
+    /// <summary>Writer only. Files many rows, in the order given, in an empty table: every list is made once, at its length.</summary>
+    public void Fill(IReadOnlyList<Row> rows)
+    {
+        var counts = new Dictionary<Prefix, int>();
+        foreach (Row row in rows)
+        {
+            foreach (Prefix prefix in Prefix.AllOf(row.State!.Facts.Codes)) CollectionsMarshal.GetValueRefOrAddDefault(counts, prefix, out _)++;
+        }
+
+        var lists = new Dictionary<Prefix, Row[]>(counts.Count);
+        foreach ((Prefix prefix, int count) in counts) lists[prefix] = new Row[count];
+        foreach (Row row in rows)
+        {
+            foreach (Prefix prefix in Prefix.AllOf(row.State!.Facts.Codes))
+            {
+                Row[] list = lists[prefix];
+                list[^CollectionsMarshal.GetValueRefOrNullRef(counts, prefix)--] = row;
+            }
+        }
+
+        foreach ((Prefix prefix, Row[] list) in lists) _lists[prefix] = new RowList(list);
     }
 
     /// <summary>Writer only. Takes a row that lives on under other codes out of its lists.</summary>

@@ -67,6 +67,9 @@ internal sealed class RowState
 
     public RowState With(Eligibility eligibility, ulong version) => new(Facts, Counters, eligibility, version, Slot);
 
+    /// <summary>The same in another index.</summary>
+    public RowState At(int slot) => new(Facts, Counters, Eligibility, Version, slot);
+
     /// <summary><see cref="Engagement"/> decayed to <paramref name="nowMs"/>.</summary>
     public double EngagementAt(long nowMs, double halfLifeMs) =>
         Engagement == 0 ? 0 : Engagement * DecayedCounter.Factor(EngagementAsOfMs, nowMs, halfLifeMs);

@@ -8,8 +8,13 @@ internal sealed class RowList
 {
     private const int CapacityMin = 8;
 
-    private volatile View _view = new(new Row[CapacityMin], 0); // written by the writer, read by every request
+    private volatile View _view; // written by the writer, read by every request
     private int _dead;                                          // writer only
+
+    public RowList() => _view = new View(new Row[CapacityMin], 0);
+
+    /// <summary>A list of these rows, which becomes the list's own.</summary>
+    public RowList(Row[] rows) => _view = new View(rows, rows.Length);
 
     /// <summary>Rows as of now, oldest first, dead ones included.</summary>
     public ReadOnlySpan<Row> Rows => _view.Rows;
@@ -21,7 +26,7 @@ internal sealed class RowList
         View view = _view;
         if (view.TryAppend(row)) return;
 
-        var grown = new View(new Row[2 * view.Capacity], 0);
+        var grown = new View(new Row[Math.Max(CapacityMin, 2 * view.Capacity)], 0);
         foreach (Row held in view.Rows) grown.TryAppend(held);
         grown.TryAppend(row);
         _view = grown;

@@ -45,6 +45,14 @@ internal sealed class Segment
         return segment;
     }
 
+    /// <summary>A segment for rows that are known: room for them and no more than the next 63.</summary>
+    public static Segment Of(int rowCount, int dimensions, FilterRows rows, float scale)
+    {
+        var segment = new Segment((rowCount + RowsMin - 1) / RowsMin * RowsMin, dimensions, rows);
+        if (scale > 0) segment.Quantize(scale);
+        return segment;
+    }
+
     /// <summary>Writer only. The same rows with room for half as many more: a third of the room stays empty at most, in small clusters too.</summary>
     public Segment Grow(FilterRows rows)
     {
