@@ -45,6 +45,9 @@ internal static partial class Log
     [LoggerMessage(EventId = 3015, Level = LogLevel.Information, Message = "Snapshot {IndexVersion} loaded, {Items} items, in milliseconds: {Times}")]
     public static partial void SnapshotLoaded(ILogger logger, string indexVersion, int items, Index.LoadTimes times);
 
+    [LoggerMessage(EventId = 3016, Level = LogLevel.Warning, Message = "Over {DeltasMax} deltas came while the index was compacted (CompactionDeltasMax). It is begun again; until it ends dead rows take room")]
+    public static partial void CompactionOutrun(ILogger logger, int deltasMax);
+
     [LoggerMessage(EventId = 3009, Level = LogLevel.Error, Message = "Source {Source} failed; the answer goes out without it")]
     public static partial void SourceFailed(ILogger logger, string source, Exception exception);
 }

@@ -66,6 +66,13 @@ public sealed class RetrievalOptions
     [Range(0.05, 0.9)]
     public double TombstonesMaxShare { get; init; } = 0.3;
 
+    /// <summary>
+    /// Deltas that may come while the index is compacted, and are then applied to the compact copy; past it the copy is given up and
+    /// begun again. Default 200,000.
+    /// </summary>
+    [Range(1, 10_000_000)]
+    public int CompactionDeltasMax { get; init; } = 200_000;
+
     /// <summary>Retrieve calls that may run at once; the next one is answered 503. 0 = four per core. Default 0.</summary>
     [Range(0, 10_000)]
     public int ConcurrentRequestsMax { get; init; }

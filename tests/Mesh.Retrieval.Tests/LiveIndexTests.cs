@@ -49,7 +49,7 @@ public sealed class LiveIndexTests
         }
 
         Assert.True(index.WantsCompaction(0.3));
-        LiveIndex compact = index.Compact();
+        LiveIndex compact = Make.Compact(index);
 
         Assert.Equal(0, compact.Vectors.Tombstones);
         Assert.Equal(compact.Items, compact.Vectors.Slots);

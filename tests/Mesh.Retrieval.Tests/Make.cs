@@ -47,6 +47,14 @@ internal static class Make
     public static SemanticIdSource SemanticId(int scanMax, string formula = "") =>
         new(scanMax, Values(new(new ValueFormulaOptions { SemanticIdValueFormula = formula })), Metrics);
 
+    /// <summary>The index without its dead slots, with nothing happening meanwhile.</summary>
+    public static LiveIndex Compact(LiveIndex index)
+    {
+        LiveIndex copy = index.CopyAt(index.Sequence, threads: 1);
+        index.FinishCopy(copy);
+        return copy;
+    }
+
     public static ItemRow Row(
         string id, string author = "author", float[]? vector = null, uint[]? codes = null, long createdAtMs = Now - Hour, string[]? tags = null,
         float likes = 0, float reports = 0, Eligibility? eligibility = null, string text = "", string language = "")

@@ -30,6 +30,7 @@ internal sealed class IndexFollower(
     private bool _isReachable = true;
     private bool _isLoading;
     private Task _loading = Task.CompletedTask;
+    private Compaction? _compaction; // under way
     private bool _mustReload;     // the log no longer reaches back to this index, or is another log
     private bool _waitsForProbe;  // the last load came to nothing: not again before the next probe
     private int _headBelowUs;     // probes in a row that saw a head before our own sequence number
@@ -100,6 +101,7 @@ internal sealed class IndexFollower(
 
     private async Task HandleAsync(Work work, CancellationToken cancellation)
     {
+        if (_compaction is { Task.IsFaulted: true } broken) await broken.Task;
         if (_loading.IsFaulted) await _loading; // a bug, not trouble with the feed: stop the service, as one in this loop would
         switch (work)
         {
@@ -108,6 +110,9 @@ internal sealed class IndexFollower(
                 break;
             case Loaded loaded:
                 await TakeOverOrDropAsync(loaded.Index, cancellation);
+                break;
+            case Compacted compacted:
+                Finish(compacted.Compaction);
                 break;
             case Outgrown outgrown:
                 Adopt(outgrown.Origin);
@@ -119,7 +124,7 @@ internal sealed class IndexFollower(
 
         LiveIndex index = holder.Current!;
         index.RestoreAuthors();
-        if (index.WantsCompaction(_options.TombstonesMaxShare)) Swap(index.Compact(), "compaction");
+        if (_compaction is null && index.WantsCompaction(_options.TombstonesMaxShare)) StartCompaction(index, cancellation);
         if ((_mustReload || _noticed > index.Origin.Sequence) && !_isLoading && !_waitsForProbe) StartLoading(cancellation);
     }
 
@@ -226,12 +231,30 @@ internal sealed class IndexFollower(
             if (delta.Sequence <= index.Sequence) continue;
             if (delta.Sequence != index.Sequence + 1) throw new FeedException($"its log gave {delta.Sequence} after {index.Sequence}");
             Applied applied = index.Apply(delta, out string reason);
+            if (_compaction?.From == index) _compaction.Note(delta);
             if (applied == Applied.Refused) refused.Note(delta.Upserted.Item?.ItemId ?? "", reason);
             if (applied == Applied.OtherModel) metrics.RowOfOtherModel();
             if (delta.DeltaCase == IndexDelta.DeltaOneofCase.Snapshot) _noticed = Math.Max(_noticed, delta.Snapshot.Sequence);
         }
 
         metrics.DeltasApplied((long)(index.Sequence - before));
+    }
+
+    // Readers and the writer go on with the index; its deltas are noted from here on.
+    private void StartCompaction(LiveIndex index, CancellationToken cancellation)
+    {
+        var compaction = new Compaction(index, _options.CompactionDeltasMax);
+        _compaction = compaction;
+        compaction.Start(BackgroundThreads, () => _inbox.Writer.WriteAsync(new Compacted(compaction), cancellation), cancellation);
+    }
+
+    private void Finish(Compaction compaction)
+    {
+        _compaction = null;
+        LiveIndex index = holder.Current!;
+        if (compaction.From != index) return; // a snapshot has taken its place
+        if (compaction.TryFinish() is { } copy) Swap(copy, "compaction");
+        else Log.CompactionOutrun(logger, _options.CompactionDeltasMax); // it begins anew after the next work
     }
 
     private void StartLoading(CancellationToken cancellation)
@@ -345,6 +368,8 @@ internal sealed class IndexFollower(
     private sealed record Arrived(IndexDeltaBatch Batch) : Work;
 
     private sealed record Loaded(LiveIndex? Index) : Work;
+
+    private sealed record Compacted(Compaction Compaction) : Work;
 
     private sealed record Outgrown(IndexOrigin Origin) : Work;
 

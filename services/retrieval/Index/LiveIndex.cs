@@ -40,13 +40,14 @@ internal enum Applied
 /// </summary>
 internal sealed partial class LiveIndex
 {
-    // Dictionary node, Row, RowState, Counters with its array, Eligibility: about 430 bytes, measured by
+    // Dictionary node, Row, RowState, Counters with its array, Eligibility: about 446 bytes, measured by
     // Index_bytes_agree_with_the_garbage_collector.
-    private const long BytesPerRow = 430;
+    private const long BytesPerRow = 446;
 
     private readonly IndexLimits _limits;
     private readonly TimeProvider _clock;
     private ConcurrentDictionary<string, Row> _rows; // another only by Fill, before the first reader
+    private AbsentItems _absent; // writer only
     private volatile IndexOrigin _origin;
     private volatile string _modelVersion; // set by the writer before the first row is findable, and then for ever
     private ulong _sequence;
@@ -64,6 +65,7 @@ internal sealed partial class LiveIndex
         _sequence = origin.Sequence;
         _rows = new ConcurrentDictionary<string, Row>(StringComparer.Ordinal);
         Vectors = limits.Kind == IndexKind.Flat ? new FlatVectorIndex(limits.SlotsMax) : new ClusteredVectorIndex(limits.SlotsMax, limits.Clusters);
+        _absent = new AbsentItems(limits.DisorderMax);
         Authors = new AuthorRings(limits.AuthorsMax, limits.RingItemsMax);
         Prefixes = new PrefixTable();
         Trending = new TrendingPool(limits.Trending);
@@ -105,8 +107,9 @@ internal sealed partial class LiveIndex
     public ReadOnlySpan<float> VectorOf(RowState state) => Vectors.VectorAt(state.Slot);
 
     /// <summary>
-    /// Writer only. Applies the delta that follows <see cref="Sequence"/>. Applying one again is harmless: values are
-    /// absolute, and a row that a later delta has changed already (a snapshot may hold it) is left alone.
+    /// Writer only. Applies a delta. The stream gives them in order; any order of the same deltas, with repeats, gives the same index, as
+    /// values are absolute and each part of a row is the latest there was (<see cref="RowVersions"/>, <see cref="AbsentItems"/>), as long
+    /// as none comes later than DisorderMax after its turn. <see cref="Sequence"/> is the newest applied.
     /// </summary>
     /// <param name="reason">Why it was refused; empty otherwise.</param>
     public Applied Apply(IndexDelta delta, out string reason)
@@ -116,18 +119,17 @@ internal sealed partial class LiveIndex
         {
             IndexDelta.DeltaOneofCase.Upserted => Upsert(delta.Upserted, delta.Sequence, out reason),
             IndexDelta.DeltaOneofCase.DeletedItemId => Delete(delta.DeletedItemId, delta.Sequence),
-            IndexDelta.DeltaOneofCase.Engagement => Update(delta.Engagement.ItemId, delta.Sequence,
-                state => state.With(delta.Engagement.Counters ?? new Counters(), delta.Sequence)),
-            IndexDelta.DeltaOneofCase.Eligibility => Update(delta.Eligibility.ItemId, delta.Sequence,
-                state => state.With(delta.Eligibility.Eligibility ?? new Eligibility(), delta.Sequence)),
+            IndexDelta.DeltaOneofCase.Engagement => Engage(delta.Engagement, delta.Sequence),
+            IndexDelta.DeltaOneofCase.Eligibility => Restrict(delta.Eligibility, delta.Sequence),
             _ => Applied.Unchanged,
         };
-        Volatile.Write(ref _sequence, delta.Sequence);
+        if (delta.Sequence > _sequence) Volatile.Write(ref _sequence, delta.Sequence);
+        _absent.Advance(_sequence);
         return applied;
     }
 
     /// <summary>Writer only. Puts a row of a snapshot, whose version is in it.</summary>
-    public Applied Load(ItemRow row, out string reason) => Upsert(row, row.Version, out reason);
+    public Applied Load(ItemRow row, out string reason) => Upsert(row, row.Version, out reason, isOfSnapshot: true);
 
     /// <summary>
     /// Writer only. Renames the index after a newer snapshot of the same model that it has grown past: it holds that snapshot's
@@ -143,19 +145,11 @@ internal sealed partial class LiveIndex
     /// <summary>Writer only. Rebuilds author rings that were evicted and asked for since.</summary>
     public int RestoreAuthors() => Authors.HasWanted ? Authors.Restore(_rows, NowMs()) : 0;
 
-    /// <summary>Whether enough slots are dead for <see cref="Compact"/> to pay.</summary>
+    /// <summary>Whether enough slots are dead for <see cref="CopyAt"/> to pay.</summary>
     public bool WantsCompaction(double tombstonesMaxShare) =>
         Vectors.Tombstones >= FlatVectorIndex.BlockRows && Vectors.Tombstones > tombstonesMaxShare * Vectors.Slots;
 
-    /// <summary>Writer only. The same index without its dead slots, as a new object: readers of this one keep it as it is.</summary>
-    public LiveIndex Compact(int threads = 1)
-    {
-        var compact = new LiveIndex(Origin, _limits, _clock, Tower) { _sequence = _sequence, _modelVersion = _modelVersion, HasPassedRows = HasPassedRows };
-        compact.Fill(LiveRows.Of(this), threads, new LoadTimes());
-        return compact;
-    }
-
-    private Applied Upsert(ItemRow row, ulong version, out string reason)
+    private Applied Upsert(ItemRow row, ulong version, out string reason, bool isOfSnapshot = false)
     {
         reason = "";
         // A row without a model was written before rows named theirs: by that of the snapshot that it follows.
@@ -167,14 +161,34 @@ internal sealed partial class LiveIndex
 
         reason = FaultOf(row);
         if (reason.Length > 0) return Applied.Refused;
-        if (Find(row.Item.ItemId) is { } held && held.Version >= version && version > 0) return Applied.Unchanged;
+        RowState? held = Find(row.Item.ItemId);
+        if (held is not null && held.Versions.Facts >= version && version > 0) return Applied.Unchanged;
+        AbsentItem? absent = held is null ? _absent.Find(row.Item.ItemId) : null;
+        if (absent is not null && absent.DeletedAt >= version) return Applied.Unchanged;
+        if (held is null && !isOfSnapshot && _absent.IsForgotten(version)) return Applied.Unchanged;
 
         if (_modelVersion.Length == 0) _modelVersion = row.ModelVersion;
         ReadOnlySpan<float> vector = row.Embedding.IsEmpty ? new float[Vectors.Dimensions] : MemoryMarshal.Cast<byte, float>(row.Embedding.Span);
-        bool put = Put(new ItemFacts(row.Item, row.Codes), row.Counters ?? new Counters(), row.Eligibility ?? new Eligibility(), version, vector);
-        if (put) return Applied.Changed;
+        if (Put(Latest(row, version, held, absent), vector))
+        {
+            if (absent is not null) _absent.Remove(row.Item.ItemId);
+            return Applied.Changed;
+        }
+
         reason = $"all {_limits.SlotsMax} vector slots are in use";
         return Applied.Refused;
+    }
+
+    // What came after this row's version, and before the row, stays: slot 0 stands for the one to come.
+    private static RowState Latest(ItemRow row, ulong version, RowState? held, AbsentItem? absent)
+    {
+        (Counters Counters, ulong At) counters = held is not null ? (held.Counters, held.Versions.Counters) : (absent?.Counters ?? new Counters(), absent?.CountersAt ?? 0);
+        (Eligibility Eligibility, ulong At) eligibility = held is not null
+            ? (held.Eligibility, held.Versions.Eligibility)
+            : (absent?.Eligibility ?? new Eligibility(), absent?.EligibilityAt ?? 0);
+        if (counters.At <= version) counters = (row.Counters ?? new Counters(), version);
+        if (eligibility.At <= version) eligibility = (row.Eligibility ?? new Eligibility(), version);
+        return new RowState(new ItemFacts(row.Item, row.Codes), counters.Counters, eligibility.Eligibility, new RowVersions(version, counters.At, eligibility.At), 0);
     }
 
     private string FaultOf(ItemRow row)
@@ -199,16 +213,17 @@ internal sealed partial class LiveIndex
 
     // Order matters: the state is complete and published before any list names the row, and the slot count last. A reader
     // that finds the row anywhere finds all of it.
-    private bool Put(ItemFacts facts, Counters counters, Eligibility eligibility, ulong version, ReadOnlySpan<float> vector)
+    private bool Put(RowState latest, ReadOnlySpan<float> vector)
     {
+        ItemFacts facts = latest.Facts;
         bool isNew = !_rows.TryGetValue(facts.ItemId, out Row? row);
         row ??= new Row();
         RowState? before = row.State;
         bool keepsSlot = before is not null && Prefix.Of(before.Facts.Codes)?.First == Prefix.Of(facts.Codes)?.First && vector.SequenceEqual(VectorOf(before));
-        int slot = keepsSlot ? before!.Slot : Vectors.Upsert(row, facts, eligibility, vector);
+        int slot = keepsSlot ? before!.Slot : Vectors.Upsert(row, facts, latest.Eligibility, vector);
         if (slot < 0) return false;
 
-        var state = new RowState(facts, counters, eligibility, version, slot);
+        RowState state = latest.At(slot);
         if (keepsSlot) Vectors.Change(row, state);
         else row.State = state;
         if (isNew)
@@ -241,8 +256,14 @@ internal sealed partial class LiveIndex
 
     private Applied Delete(string itemId, ulong sequence)
     {
-        if (!_rows.TryGetValue(itemId, out Row? row) || row.State is not { } state || state.Version >= sequence) return Applied.Unchanged;
+        if (!_rows.TryGetValue(itemId, out Row? row) || row.State is not { } state)
+        {
+            _absent.Delete(itemId, sequence);
+            return Applied.Unchanged;
+        }
 
+        if (state.Versions.Facts >= sequence) return Applied.Unchanged;
+        _absent.Delete(itemId, sequence, state);
         row.State = null; // from here on no list, block or ring gives the item to a reader
         _rows.TryRemove(itemId, out _);
         Volatile.Write(ref _items, _items - 1);
@@ -253,10 +274,25 @@ internal sealed partial class LiveIndex
         return Applied.Changed;
     }
 
-    private Applied Update(string itemId, ulong sequence, Func<RowState, RowState> change)
+    private Applied Engage(EngagementDelta delta, ulong sequence)
     {
-        if (!_rows.TryGetValue(itemId, out Row? row) || row.State is not { } state || state.Version >= sequence) return Applied.Unchanged;
-        Vectors.Change(row, change(state));
+        Counters counters = delta.Counters ?? new Counters();
+        if (!_rows.TryGetValue(delta.ItemId, out Row? row) || row.State is not { } state) _absent.Engage(delta.ItemId, counters, sequence);
+        else if (state.Versions.Counters < sequence) return Change(row, state.With(counters, sequence));
+        return Applied.Unchanged;
+    }
+
+    private Applied Restrict(EligibilityDelta delta, ulong sequence)
+    {
+        Eligibility eligibility = delta.Eligibility ?? new Eligibility();
+        if (!_rows.TryGetValue(delta.ItemId, out Row? row) || row.State is not { } state) _absent.Restrict(delta.ItemId, eligibility, sequence);
+        else if (state.Versions.Eligibility < sequence) return Change(row, state.With(eligibility, sequence));
+        return Applied.Unchanged;
+    }
+
+    private Applied Change(Row row, RowState after)
+    {
+        Vectors.Change(row, after);
         return Applied.Changed;
     }
 
@@ -264,7 +300,7 @@ internal sealed partial class LiveIndex
 }
 
 /// <summary>How large an index may grow; see <see cref="RetrievalOptions"/>.</summary>
-internal sealed record IndexLimits(int ItemsMax, int AuthorsMax, int RingItemsMax, TrendingShape Trending, IndexKind Kind, ClusterShape Clusters)
+internal sealed record IndexLimits(int ItemsMax, int AuthorsMax, int RingItemsMax, TrendingShape Trending, IndexKind Kind, ClusterShape Clusters, int DisorderMax)
 {
     /// <summary>Slots for twice the items: compaction runs long before as many are dead as alive.</summary>
     public int SlotsMax => (int)Math.Min(2L * ItemsMax + FlatVectorIndex.BlockRows, Array.MaxLength);
@@ -275,7 +311,8 @@ internal sealed record IndexLimits(int ItemsMax, int AuthorsMax, int RingItemsMa
         options.Index,
         new ClusterShape(
             options.ExactRowsMax, options.ProbesMin, options.RowsPerResult,
-            new FilterShape(options.BloomBits, options.BloomHashes, options.FrequentShareMin, options.FrequentValuesMax)));
+            new FilterShape(options.BloomBits, options.BloomHashes, options.FrequentShareMin, options.FrequentValuesMax)),
+        options.ReorderMax);
 }
 
 /// <summary>The one mutable point: which index requests take. Null until the first is ready.</summary>

@@ -36,11 +36,16 @@ internal sealed class Row
 internal sealed class RowState
 {
     public RowState(ItemFacts facts, Counters counters, Eligibility eligibility, ulong version, int slot)
+        : this(facts, counters, eligibility, new RowVersions(version, version, version), slot)
+    {
+    }
+
+    public RowState(ItemFacts facts, Counters counters, Eligibility eligibility, RowVersions versions, int slot)
     {
         Facts = facts;
         Counters = counters;
         Eligibility = eligibility;
-        Version = version;
+        Versions = versions;
         Slot = slot;
         Engagement = EngagementOf(counters);
         EngagementAsOfMs = counters.AsOfMs;
@@ -53,7 +58,9 @@ internal sealed class RowState
     public Eligibility Eligibility { get; }
 
     /// <summary>Sequence number of the last delta that changed the row.</summary>
-    public ulong Version { get; }
+    public ulong Version => Math.Max(Versions.Facts, Math.Max(Versions.Counters, Versions.Eligibility));
+
+    public RowVersions Versions { get; }
 
     /// <summary>Where the vector lies in the vector index.</summary>
     public int Slot { get; }
@@ -63,12 +70,12 @@ internal sealed class RowState
 
     public long EngagementAsOfMs { get; }
 
-    public RowState With(Counters counters, ulong version) => new(Facts, counters, Eligibility, version, Slot);
+    public RowState With(Counters counters, ulong version) => new(Facts, counters, Eligibility, Versions with { Counters = version }, Slot);
 
-    public RowState With(Eligibility eligibility, ulong version) => new(Facts, Counters, eligibility, version, Slot);
+    public RowState With(Eligibility eligibility, ulong version) => new(Facts, Counters, eligibility, Versions with { Eligibility = version }, Slot);
 
     /// <summary>The same in another index.</summary>
-    public RowState At(int slot) => new(Facts, Counters, Eligibility, Version, slot);
+    public RowState At(int slot) => new(Facts, Counters, Eligibility, Versions, slot);
 
     /// <summary><see cref="Engagement"/> decayed to <paramref name="nowMs"/>.</summary>
     public double EngagementAt(long nowMs, double halfLifeMs) =>
@@ -82,3 +89,9 @@ internal sealed class RowState
         return double.IsFinite(sum) ? sum : 0;
     }
 }
+
+/// <summary>
+/// Sequence numbers of the deltas that the parts of a row are of. Each part is the latest there was, whatever order they came in: an upsert
+/// brings all three parts, an engagement counters, and a change of eligibility that.
+/// </summary>
+internal readonly record struct RowVersions(ulong Facts, ulong Counters, ulong Eligibility);
