@@ -3,7 +3,7 @@ using Mesh.Benchmarks;
 // dotnet run -c Release --project benchmarks -- NAME [--json FILE] [options]
 IBenchmark[] benchmarks =
 [
-    new FeedBenchmark(), new TrainingStorage(), new RankerBenchmark(), new RankerSharingBenchmark(), new GactBenchmark(), new ScanBenchmark(),
+    new FeedBenchmark(), new TrainingStorage(), new RankerBenchmark(), new RankerSharingBenchmark(), new GactBenchmark(), new ScanBenchmark(), new BloomBenchmark(),
     new ColdStartBenchmark(),
 ];
 
