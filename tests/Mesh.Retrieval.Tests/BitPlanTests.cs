@@ -72,7 +72,7 @@ public sealed class BitPlanTests
         (LiveIndex index, _) = RandomIndex(new Random(6));
 
         (_, int held) = Compare(index, filter);
-        double estimate = new BitPlan(Catalogue.Filter(filter).Plan, ((ClusteredVectorIndex)index.Vectors).Filters).PassShare;
+        double estimate = BitPlan.For(Catalogue.Filter(filter).Plan, ((ClusteredVectorIndex)index.Vectors).Filters).PassShare;
 
         Assert.InRange(estimate, (held / (double)index.Items) - errorMax, (held / (double)index.Items) + errorMax);
     }
@@ -115,7 +115,7 @@ public sealed class BitPlanTests
     {
         RowFilter exact = Catalogue.Filter(filter);
         var vectors = (ClusteredVectorIndex)index.Vectors;
-        var plan = new BitPlan(exact.Plan, vectors.Filters);
+        var plan = BitPlan.For(exact.Plan, vectors.Filters);
         int admitted = 0, held = 0;
         ulong[] mask = new ulong[Segment.RowsMax / 64];
         foreach (Segment segment in vectors.Segments)

@@ -124,5 +124,19 @@ public sealed class FilterTests
         Assert.False(new ItemHashSet([5]).Contains(0));
     }
 
+    [Fact]
+    public void A_filter_that_comes_again_is_the_same_plan_until_too_many_have_come()
+    {
+        Assert.True(FilterPlans.TryParse("tag:kept", out FilterPlan first, out _));
+        Assert.True(FilterPlans.TryParse("tag:kept", out FilterPlan again, out _));
+        Assert.Same(first, again);
+        Assert.False(FilterPlans.TryParse("tag:", out _, out string fault));
+        Assert.NotEmpty(fault);
+
+        for (int i = 0; i < FilterPlans.KeptMax; i++) Assert.True(FilterPlans.TryParse($"tag:flood-{i}", out _, out _));
+        Assert.True(FilterPlans.TryParse("tag:kept", out FilterPlan after, out _));
+        Assert.NotSame(first, after);
+    }
+
     private static RowState State(ItemRow row) => Make.Index(row).Find(row.Item.ItemId)!;
 }

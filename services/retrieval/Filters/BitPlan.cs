@@ -1,4 +1,5 @@
 using Mesh.Numerics;
+using Mesh.Retrieval.Index;
 
 namespace Mesh.Retrieval.Filters;
 
@@ -19,24 +20,54 @@ internal sealed class BitPlan
     // A value that is not frequent is below the share that would make it so; nothing more is known of it.
     private const double RareShare = 0.5;
 
-    private readonly FilterPlan _filter;
     private readonly FilterRows _rows;
-    private BitProgram _program = null!;
-    private int _generation;
+    private readonly BitProgram _program;
+    private readonly Node[] _inexact; // conditions that the bits alone do not decide
+    private readonly int _generation;
+    private readonly long _live; // when the shares were counted
 
-    /// <summary>Compiles the plan for the rows as they are. One request's, one thread's.</summary>
-    public BitPlan(FilterPlan filter, FilterRows rows)
+    private BitPlan(FilterPlan filter, FilterRows rows)
     {
-        _filter = filter;
+        // The generation first: rows that appear meanwhile make this the plan of a generation ago.
+        _generation = rows.Generation;
         _rows = rows;
-        Compile();
+        _live = rows.Count(FilterBits.LiveRow);
+        Node root = Compile(filter);
+        var steps = new List<BitStep>();
+        root.And(steps, isFirst: true);
+        _program = new BitProgram([.. steps], root.Depth);
+        _inexact = [.. root.Conditions.Where(condition => !condition.IsExact)];
+        PassShare = Math.Clamp(root.Share * rows.Count(FilterBits.VisibleRow) / Math.Max(1, _live), 0, 1);
     }
 
     /// <summary>Share of the live slots expected to pass, 0..1: of one term by counting, of several as if they were independent.</summary>
-    public double PassShare { get; private set; }
+    public double PassShare { get; }
 
-    /// <summary>Whether every term has an exact row: a slot's bits of one moment then tell whether the filter admitted its state of that moment.</summary>
-    public bool IsExact { get; private set; }
+    /// <summary>
+    /// The plan for the rows as they are. Kept with the filter, so that one that comes again is compiled once while values stay frequent and
+    /// their number about the same.
+    /// </summary>
+    public static BitPlan For(FilterPlan filter, FilterRows rows)
+    {
+        if (filter.Compiled is { } kept && kept._rows == rows && kept._generation == rows.Generation
+            && Math.Abs(rows.Count(FilterBits.LiveRow) - kept._live) <= kept._live / 8) return kept;
+
+        var plan = new BitPlan(filter, rows);
+        filter.Compiled = plan;
+        return plan;
+    }
+
+    /// <summary>Whether the filter admits a state whose bits the plan has admitted: terms with exact rows are asked of the bits, the others of the state.</summary>
+    /// <param name="bits">Of the state: <see cref="TryAdmit"/>'s, unchanged since.</param>
+    public bool Admits(FilterBits bits, int slot, RowState state)
+    {
+        foreach (Node condition in _inexact)
+        {
+            if (!condition.Holds(bits, slot, state)) return false;
+        }
+
+        return true;
+    }
 
     /// <summary>Begins to fetch what <see cref="TryAdmit"/> reads of a segment.</summary>
     public void Prefetch(FilterBits bits) => _program.Prefetch(bits);
@@ -45,11 +76,11 @@ internal sealed class BitPlan
     /// Slots of a segment that the filter may admit: alive, not hidden, and with values that fit. Where a writer changes bits as fast
     /// as they are read, all that are alive.
     /// </summary>
-    /// <param name="bits">Those that the segment has now: taken after the plan was made, or after the last false.</param>
+    /// <param name="bits">Those that the segment has now: taken after the plan.</param>
     /// <param name="mask">[words of the segment], written; bit s of word w is slot 64 w + s.</param>
     /// <param name="admitted">How many there are.</param>
     /// <param name="version">Of the bits, for <see cref="FilterBits.EndRead"/>; or <see cref="NoVersion"/>.</param>
-    /// <returns>False where values have become frequent: the plan is another now, and the segment may be too.</returns>
+    /// <returns>False where values have become frequent: another plan is needed, and the segment may be another too.</returns>
     public bool TryAdmit(FilterBits bits, Span<ulong> mask, out int admitted, out int version)
     {
         int tries = 0;
@@ -69,23 +100,18 @@ internal sealed class BitPlan
         }
 
         admitted = (int)BitWords.PopCount(mask);
-        if (_generation == _rows.Generation) return true;
-        Compile();
-        return false;
+        return _generation == _rows.Generation;
     }
 
-    // The generation first: rows that appear meanwhile make the plan of a generation ago, and it is compiled again.
-    private void Compile()
+    private Node Compile(FilterPlan filter)
     {
-        _generation = _rows.Generation;
-        IsExact = true;
         var operands = new Stack<Func<bool, Node>>();
-        foreach (FilterStep step in _filter.Steps)
+        foreach (FilterStep step in filter.Steps)
         {
             if (step.Operator == FilterOperator.Term)
             {
-                FilterValue value = FilterValue.Of(step.Term!);
-                operands.Push(isDenied => Term(value, isDenied));
+                FilterTerm term = step.Term!;
+                operands.Push(isDenied => Term(term, isDenied));
             }
             else if (step.Operator == FilterOperator.Not)
             {
@@ -100,35 +126,39 @@ internal sealed class BitPlan
             }
         }
 
-        Node root = operands.Count == 0 ? Node.All : operands.Pop()(false);
-        var steps = new List<BitStep>();
-        root.And(steps, isFirst: true);
-        _program = new BitProgram([.. steps], root.Depth);
-        double live = Math.Max(1, _rows.Count(FilterBits.LiveRow));
-        PassShare = Math.Clamp(root.Share * _rows.Count(FilterBits.VisibleRow) / live, 0, 1);
+        return operands.Count == 0 ? Node.All : operands.Pop()(false);
     }
 
-    private Node Term(FilterValue value, bool isDenied)
+    private Node Term(FilterTerm term, bool isDenied)
     {
+        FilterValue value = FilterValue.Of(term);
         if (_rows.TryFindRow(value, out int row))
         {
-            double share = Math.Clamp(_rows.Count(row) / (double)Math.Max(1, _rows.Count(FilterBits.LiveRow)), 0, 1);
+            double share = Math.Clamp(_rows.Count(row) / (double)Math.Max(1, _live), 0, 1);
             return new ExactRow(row, isDenied, isDenied ? 1 - share : share);
         }
 
-        IsExact = false;
-        return isDenied ? Node.All : new BloomTerm(_rows.BloomRows(value), RareShare * _rows.Shape.FrequentShareMin);
+        return isDenied ? new DeniedTerm(term) : new BloomTerm(term, _rows.BloomRows(value), RareShare * _rows.Shape.FrequentShareMin);
     }
 
-    private class Node(double share, int depth)
+    private class Node(double share, int depth, bool isExact)
     {
-        public static readonly Node All = new(1, 0);
+        public static readonly Node All = new(1, 0, true);
 
         /// <summary>Share of slots expected to pass.</summary>
         public double Share => share;
 
         /// <summary>Places of the stack that its steps need.</summary>
         public int Depth => depth;
+
+        /// <summary>Whether the bits decide: what they admit, the node does.</summary>
+        public bool IsExact => isExact;
+
+        /// <summary>Those that must hold together.</summary>
+        public virtual IReadOnlyList<Node> Conditions => [this];
+
+        /// <summary>Whether the node admits a state with these bits.</summary>
+        public virtual bool Holds(FilterBits bits, int slot, RowState state) => true;
 
         /// <summary>Adds steps that take out of the top of the stack what the node does not admit.</summary>
         /// <param name="isFirst">Nothing lies below the top, so that the program may end early.</param>
@@ -145,17 +175,27 @@ internal sealed class BitPlan
         }
     }
 
-    private sealed class ExactRow(int row, bool isDenied, double share) : Node(share, 0)
+    private sealed class ExactRow(int row, bool isDenied, double share) : Node(share, 0, true)
     {
+        public override bool Holds(FilterBits bits, int slot, RowState state) => bits.Has(row, slot) != isDenied;
+
         public override void And(List<BitStep> steps, bool isFirst) => steps.Add(new BitStep(isDenied ? BitOp.AndNotRow : BitOp.AndRow, row));
 
         // Rows of dead slots keep old bits: the AND with the live slots at the bottom of the stack takes them out.
         public override void Or(List<BitStep> steps) => steps.Add(new BitStep(isDenied ? BitOp.OrNotRow : BitOp.OrRow, row));
     }
 
-    private sealed class BloomTerm(int[] rows, double share) : Node(share, 1)
+    private sealed class BloomTerm(FilterTerm term, int[] rows, double share) : Node(share, 1, false)
     {
+        public override bool Holds(FilterBits bits, int slot, RowState state) => term.Holds(state);
+
         public override void And(List<BitStep> steps, bool isFirst) => steps.AddRange(rows.Select(row => new BitStep(BitOp.AndRow, ~row)));
+    }
+
+    // What lacks a rare value is nearly all, and the bits cannot tell it.
+    private sealed class DeniedTerm(FilterTerm term) : Node(1, 1, false)
+    {
+        public override bool Holds(FilterBits bits, int slot, RowState state) => !term.Holds(state);
     }
 
     private sealed class Both : Node
@@ -163,7 +203,7 @@ internal sealed class BitPlan
         private readonly Node[] _conditions;
 
         private Both(List<Node> conditions)
-            : base(conditions.Aggregate(1.0, (share, condition) => share * condition.Share), 1 + conditions.Max(condition => condition.Depth)) =>
+            : base(conditions.Aggregate(1.0, (share, condition) => share * condition.Share), 1 + conditions.Max(condition => condition.Depth), conditions.TrueForAll(condition => condition.IsExact)) =>
             _conditions = [.. conditions.OrderBy(condition => condition.Share)];
 
         public static Node Of(Node left, Node right)
@@ -171,6 +211,18 @@ internal sealed class BitPlan
             List<Node> conditions = [.. Parts(left), .. Parts(right)];
             conditions.RemoveAll(condition => condition == All);
             return conditions.Count switch { 0 => All, 1 => conditions[0], _ => new Both(conditions) };
+        }
+
+        public override IReadOnlyList<Node> Conditions => _conditions;
+
+        public override bool Holds(FilterBits bits, int slot, RowState state)
+        {
+            foreach (Node condition in _conditions)
+            {
+                if (!condition.Holds(bits, slot, state)) return false;
+            }
+
+            return true;
         }
 
         public override void And(List<BitStep> steps, bool isFirst)
@@ -190,13 +242,23 @@ internal sealed class BitPlan
         private readonly Node[] _choices;
 
         private Either(List<Node> choices)
-            : base(1 - choices.Aggregate(1.0, (share, choice) => share * (1 - choice.Share)), 1 + choices.Max(choice => choice.Depth)) =>
+            : base(1 - choices.Aggregate(1.0, (share, choice) => share * (1 - choice.Share)), 1 + choices.Max(choice => choice.Depth), choices.TrueForAll(choice => choice.IsExact)) =>
             _choices = [.. choices];
 
         public static Node Of(Node left, Node right)
         {
             List<Node> choices = [.. Parts(left), .. Parts(right)];
             return choices.Contains(All) ? All : new Either(choices);
+        }
+
+        public override bool Holds(FilterBits bits, int slot, RowState state)
+        {
+            foreach (Node choice in _choices)
+            {
+                if (choice.Holds(bits, slot, state)) return true;
+            }
+
+            return false;
         }
 
         public override void And(List<BitStep> steps, bool isFirst)

@@ -41,6 +41,9 @@ internal sealed class FilterBits
     /// <summary>Slots whose bits a reader may take for members, 64 to a word, among those that are alive.</summary>
     public ReadOnlySpan<ulong> Exact(int row) => _exact.Span.Slice(row * _words, _words);
 
+    /// <summary>Whether a slot's bit of an exact row is set.</summary>
+    public bool Has(int row, int slot) => (Exact(row)[slot >> 6] >> (slot & 63) & 1) != 0;
+
     public ReadOnlySpan<ulong> Bloom(int bit) => _bloom.Span.Slice(bit * _words, _words);
 
     /// <summary>All exact rows, those without a value among them: [rows, <see cref="Words"/>].</summary>

@@ -49,6 +49,7 @@ internal sealed class FilterPlan
 
     private readonly FilterStep[] _steps;
     private readonly int _operandsMax;
+    private BitPlan? _compiled;
 
     public FilterPlan(IEnumerable<FilterStep> steps)
     {
@@ -62,6 +63,13 @@ internal sealed class FilterPlan
     }
 
     public IReadOnlyList<FilterStep> Steps => _steps;
+
+    /// <summary>What the index that was asked last has made of this filter; any thread may put another one.</summary>
+    public BitPlan? Compiled
+    {
+        get => Volatile.Read(ref _compiled);
+        set => Volatile.Write(ref _compiled, value);
+    }
 
     public bool Admits(RowState state)
     {

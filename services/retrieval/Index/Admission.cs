@@ -18,6 +18,7 @@ internal sealed class Admission
     private RowFilter _filter = null!;
     private int _slots;
     private int _segments;
+    private bool _hasChangedPlan;
 
     // By number of a segment.
     private ulong[] _masks = [];
@@ -33,6 +34,7 @@ internal sealed class Admission
     {
         (_index, _filter, _plan, _slots) = (index, filter, plan, slots);
         _segments = index.Segments.Length;
+        _hasChangedPlan = false;
         if (_admitted.Length < _segments)
         {
             int room = _segments + (_segments / 4);
@@ -95,24 +97,30 @@ internal sealed class Admission
         if (!held.IsHere(_slots) || held.Row.State is not { } state) return null;
 
         hasMoved = state.Slot != held.Slot;
-        return AreBitsOf(segment, number, hasMoved)
-            ? _filter.AdmitsViewer(state) && !(_filter.ExcludedMax > 0 && _filter.Excludes(held.Hash)) ? state : null
-            : _filter.Admits(state) ? state : null;
+        if (_filter.ExcludedMax > 0 && _filter.Excludes(held.Hash)) return null;
+        if (hasMoved || _hasChangedPlan) return _filter.Admits(state) ? state : null;
+
+        bool isAdmitted = _filter.AdmitsViewer(state) && _plan.Admits(segment.Filter, place, state);
+        if (!AreBitsOf(segment, number)) isAdmitted = _filter.Admits(state);
+        return isAdmitted ? state : null;
     }
 
-    // Whether the bits that were read describe the state that was read after them, so that the filter need not be asked again: 30 terms on
-    // the strings of a row take a microsecond.
-    private bool AreBitsOf(Segment segment, int number, bool hasMoved) =>
-        !hasMoved && _plan.IsExact && _versions[number] != BitPlan.NoVersion
-        && segment.Filter.EndRead(_versions[number]) && ReferenceEquals(_index.Segments[number], segment);
+    // Whether the bits that were read, and read again since, describe the state that was read between, so that the filter need not be asked
+    // of the state: 23 terms on the strings of a row take 430 ns.
+    private bool AreBitsOf(Segment segment, int number) =>
+        _versions[number] != BitPlan.NoVersion && segment.Filter.EndRead(_versions[number]) && ReferenceEquals(_index.Segments[number], segment);
 
     // A segment that was replaced by a longer one lacks the rows of values that became frequent after that: it is taken anew.
     private void Look(int number)
     {
-        Segment segment;
-        do segment = _index.Segments[number];
-        while (!_plan.TryAdmit(segment.Filter, _masks.AsSpan(number * WordsMax, segment.Filter.Words), out _admitted[number], out _versions[number]));
-        _looked[number] = segment;
+        while (true)
+        {
+            Segment segment = _index.Segments[number];
+            _looked[number] = segment;
+            if (_plan.TryAdmit(segment.Filter, _masks.AsSpan(number * WordsMax, segment.Filter.Words), out _admitted[number], out _versions[number])) return;
+            _plan = BitPlan.For(_filter.Plan, _index.Filters);
+            _hasChangedPlan = true; // what the bits of earlier segments decided, the new plan may not ask again
+        }
     }
 
     private void Prefetch(int number)

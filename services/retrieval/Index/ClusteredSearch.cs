@@ -60,7 +60,7 @@ internal sealed class ClusteredSearch
         _filter = filter;
         _scratch = scratch;
         _cancellation = cancellation;
-        _plan = new BitPlan(filter.Plan, index.Filters);
+        _plan = BitPlan.For(filter.Plan, index.Filters);
         _clusters = index.Clusters;
         _admission = scratch.Admission;
         _admission.Begin(index, filter, _plan, slots);

@@ -45,7 +45,7 @@ internal sealed class RequestFaults
         faults.Check(request.Exclude.Count <= ExcludeMax, "exclude", $"holds {request.Exclude.Count} hashes; at most {ExcludeMax} are allowed");
         faults.Check(request.Language.Length <= LanguageLengthMax, "language", $"is over {LanguageLengthMax} characters long");
         faults.Check(request.Region.Length <= RegionLengthMax, "region", $"is over {RegionLengthMax} characters long");
-        if (!FilterParser.TryParse(request.Filter, out plan, out string fault)) faults.Add("filter", fault);
+        if (!FilterPlans.TryParse(request.Filter, out plan, out string fault)) faults.Add("filter", fault);
         return faults;
     }
 
