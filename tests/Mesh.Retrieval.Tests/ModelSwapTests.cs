@@ -47,7 +47,7 @@ public sealed class ModelSwapTests : IDisposable
     {
         const int swaps = 12;
         FakeLog log = await NewLogAsync();
-        await using var app = new RetrievalApp(log, ("Retrieval:ProbeIntervalMs", "20"), ("Retrieval:TowerTimeoutMs", "10000"), ("Retrieval:ConcurrentRequestsMax", "64"));
+        await using var app = new RetrievalApp(log, ("Retrieval:ProbeIntervalMs", "20"), ("Retrieval:TowerTimeoutMs", "10000"), ("Retrieval:RetrieveTimeoutMs", "60000"), ("Retrieval:ConcurrentRequestsMax", "64"));
         HttpClient client = await app.ReadyClientAsync();
         var answers = new ConcurrentBag<(RetrieveResponse Retrieved, HistoryResponse History)>();
         using var stop = new CancellationTokenSource();

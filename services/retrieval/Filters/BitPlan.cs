@@ -76,11 +76,11 @@ internal sealed class BitPlan
     /// Slots of a segment that the filter may admit: alive, not hidden, and with values that fit. Where a writer changes bits as fast
     /// as they are read, all that are alive.
     /// </summary>
-    /// <param name="bits">Those that the segment has now: taken after the plan.</param>
+    /// <param name="bits">Of the segment.</param>
     /// <param name="mask">[words of the segment], written; bit s of word w is slot 64 w + s.</param>
     /// <param name="admitted">How many there are.</param>
     /// <param name="version">Of the bits, for <see cref="FilterBits.EndRead"/>; or <see cref="NoVersion"/>.</param>
-    /// <returns>False where values have become frequent: another plan is needed, and the segment may be another too.</returns>
+    /// <returns>False where values have become frequent: another plan is needed.</returns>
     public bool TryAdmit(FilterBits bits, Span<ulong> mask, out int admitted, out int version)
     {
         int tries = 0;

@@ -67,12 +67,12 @@ internal sealed class BitProgram(BitStep[] steps, int depth)
         ref ulong exact = ref Unsafe.Add(ref MemoryMarshal.GetReference(bits.ExactRows), at);
         ref ulong bloom = ref Unsafe.Add(ref MemoryMarshal.GetReference(bits.BloomRows), at);
         ref ulong place = ref Unsafe.Add(ref MemoryMarshal.GetReference(mask), at);
-        int words = bits.Words, below = 0;
+        int stride = bits.Stride, below = 0;
         TLane top = TLogic.Load(ref place);
         foreach (BitStep step in steps)
         {
             // SAFETY: rows are within those of every segment, as they are known to FilterRows only after all segments have them.
-            ref ulong row = ref step.Row >= 0 ? ref Unsafe.Add(ref exact, (nint)step.Row * words) : ref Unsafe.Add(ref bloom, (nint)~step.Row * words);
+            ref ulong row = ref step.Row >= 0 ? ref Unsafe.Add(ref exact, (nint)step.Row * stride) : ref Unsafe.Add(ref bloom, (nint)~step.Row * stride);
             switch (step.Op)
             {
                 case BitOp.AndRow:

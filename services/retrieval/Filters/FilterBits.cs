@@ -20,44 +20,40 @@ internal sealed class FilterBits
     /// <summary>Rows that every segment has before those of frequent values.</summary>
     public const int LiveRow = 0, VisibleRow = 1, FixedRows = 2;
 
+    private readonly FilterChunk _chunk;
+    private readonly int _first;
     private readonly int _words;
-    private readonly AlignedBuffer<ulong> _bloom; // [bloom bits, words]
-    private volatile AlignedBuffer<ulong> _exact; // [exact rows, words]; replaced whole by the writer when rows are added
     private int _version;
 
-    /// <param name="slots">A multiple of 64.</param>
-    public FilterBits(int slots, int bloomBits, int exactRows)
-    {
-        _words = slots / 64;
-        _bloom = new AlignedBuffer<ulong>(bloomBits * _words);
-        _exact = new AlignedBuffer<ulong>(exactRows * _words);
-    }
+    /// <param name="first">Word of a chunk's rows where those of this segment begin.</param>
+    public FilterBits(FilterChunk chunk, int first, int words) => (_chunk, _first, _words) = (chunk, first, words);
 
     /// <summary>Words of a row.</summary>
     public int Words => _words;
 
-    public long Bytes => 8L * (_bloom.Length + _exact.Length) + 400;
+    /// <summary>Words from a row to the next, in <see cref="ExactRows"/> and <see cref="BloomRows"/>.</summary>
+    public int Stride => _chunk.Stride;
 
     /// <summary>Slots whose bits a reader may take for members, 64 to a word, among those that are alive.</summary>
-    public ReadOnlySpan<ulong> Exact(int row) => _exact.Span.Slice(row * _words, _words);
+    public ReadOnlySpan<ulong> Exact(int row) => _chunk.Exact.Span.Slice(At(row), _words);
 
     /// <summary>Whether a slot's bit of an exact row is set.</summary>
     public bool Has(int row, int slot) => (Exact(row)[slot >> 6] >> (slot & 63) & 1) != 0;
 
-    public ReadOnlySpan<ulong> Bloom(int bit) => _bloom.Span.Slice(bit * _words, _words);
+    public ReadOnlySpan<ulong> Bloom(int bit) => _chunk.Bloom.Span.Slice(At(bit), _words);
 
-    /// <summary>All exact rows, those without a value among them: [rows, <see cref="Words"/>].</summary>
-    public ReadOnlySpan<ulong> ExactRows => _exact.Span;
+    /// <summary>All exact rows, those without a value among them, from this segment's first word on.</summary>
+    public ReadOnlySpan<ulong> ExactRows => _chunk.Exact.Span[_first..];
 
-    /// <summary>All Bloom rows: [bits of a signature, <see cref="Words"/>].</summary>
-    public ReadOnlySpan<ulong> BloomRows => _bloom.Span;
+    /// <summary>All Bloom rows, from this segment's first word on.</summary>
+    public ReadOnlySpan<ulong> BloomRows => _chunk.Bloom.Span[_first..];
 
     /// <summary>Begins to fetch a row that is going to be read.</summary>
     /// <param name="row">An exact row, or the complement of a Bloom row.</param>
     public void Prefetch(int row)
     {
-        if (row >= 0) _exact.Prefetch(row * _words, _words);
-        else _bloom.Prefetch(~row * _words, _words);
+        if (row >= 0) _chunk.Exact.Prefetch(At(row), _words);
+        else _chunk.Bloom.Prefetch(At(~row), _words);
     }
 
     public int BeginRead() => Volatile.Read(ref _version);
@@ -72,10 +68,10 @@ internal sealed class FilterBits
     /// <summary>Writer only. The bits of a slot that no reader knows yet; alive from the last store on.</summary>
     public void Put(int slot, RowSignature signature)
     {
-        Store(_exact, VisibleRow, slot, !signature.Hidden);
-        foreach (int row in signature.ExactRows) Store(_exact, row, slot, true);
-        foreach (int bit in signature.BloomBits) Store(_bloom, bit, slot, true);
-        Store(_exact, LiveRow, slot, true);
+        Store(_chunk.Exact, VisibleRow, slot, !signature.Hidden);
+        foreach (int row in signature.ExactRows) Store(_chunk.Exact, row, slot, true);
+        foreach (int bit in signature.BloomBits) Store(_chunk.Bloom, bit, slot, true);
+        Store(_chunk.Exact, LiveRow, slot, true);
     }
 
     /// <summary>
@@ -86,43 +82,25 @@ internal sealed class FilterBits
     {
         Volatile.Write(ref _version, _version + 1);
         owner.State = state;
-        Store(_exact, VisibleRow, slot, !after.Hidden);
-        foreach (int row in before.ExactRows) if (!after.ExactRows.Contains(row)) Store(_exact, row, slot, false);
-        foreach (int bit in before.BloomBits) if (!after.BloomBits.Contains(bit)) Store(_bloom, bit, slot, false);
-        foreach (int row in after.ExactRows) Store(_exact, row, slot, true);
-        foreach (int bit in after.BloomBits) Store(_bloom, bit, slot, true);
+        Store(_chunk.Exact, VisibleRow, slot, !after.Hidden);
+        foreach (int row in before.ExactRows) if (!after.ExactRows.Contains(row)) Store(_chunk.Exact, row, slot, false);
+        foreach (int bit in before.BloomBits) if (!after.BloomBits.Contains(bit)) Store(_chunk.Bloom, bit, slot, false);
+        foreach (int row in after.ExactRows) Store(_chunk.Exact, row, slot, true);
+        foreach (int bit in after.BloomBits) Store(_chunk.Bloom, bit, slot, true);
         Volatile.Write(ref _version, _version + 1);
     }
 
     /// <summary>Writer only. The slot is dead for readers from now on.</summary>
-    public void Kill(int slot) => Store(_exact, LiveRow, slot, false);
-
-    /// <summary>Writer only. Room for more exact rows; those there are stay where they are.</summary>
-    public void GrowExact(int rows)
-    {
-        var grown = new AlignedBuffer<ulong>(rows * _words);
-        _exact.Span.CopyTo(grown.Span);
-        _exact = grown;
-    }
+    public void Kill(int slot) => Store(_chunk.Exact, LiveRow, slot, false);
 
     /// <summary>Writer only. Sets one bit of a row that no reader asks for yet.</summary>
-    public void Backfill(int slot, int row) => Store(_exact, row, slot, true);
+    public void Backfill(int slot, int row) => Store(_chunk.Exact, row, slot, true);
 
-    /// <summary>Writer only. All bits of another segment, whose slots are fewer.</summary>
-    public void CopyFrom(FilterBits other)
-    {
-        CopyRows(other._bloom.Span, other._words, _bloom.Span, _words);
-        CopyRows(other._exact.Span, other._words, _exact.Span, _words);
-    }
-
-    private static void CopyRows(ReadOnlySpan<ulong> from, int fromWords, Span<ulong> to, int toWords)
-    {
-        for (int row = 0; row * fromWords < from.Length; row++) from.Slice(row * fromWords, fromWords).CopyTo(to[(row * toWords)..]);
-    }
+    private int At(int row) => (row * _chunk.Stride) + _first;
 
     private void Store(AlignedBuffer<ulong> rows, int row, int slot, bool value)
     {
-        ref ulong word = ref rows.Span[(row * _words) + (slot >> 6)];
+        ref ulong word = ref rows.Span[At(row) + (slot >> 6)];
         ulong bit = 1ul << (slot & 63);
         Volatile.Write(ref word, value ? word | bit : word & ~bit);
     }

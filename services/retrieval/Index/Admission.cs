@@ -24,7 +24,6 @@ internal sealed class Admission
     private ulong[] _masks = [];
     private int[] _admitted = []; // -1: not looked at
     private int[] _versions = [];
-    private Segment?[] _looked = [];
 
     /// <summary>Segments that the search knows.</summary>
     public int Segments => _segments;
@@ -39,7 +38,7 @@ internal sealed class Admission
         {
             int room = _segments + (_segments / 4);
             _masks = new ulong[room * WordsMax];
-            (_admitted, _versions, _looked) = (new int[room], new int[room], new Segment?[room]);
+            (_admitted, _versions) = (new int[room], new int[room]);
         }
 
         _admitted.AsSpan(0, _segments).Fill(-1);
@@ -48,11 +47,25 @@ internal sealed class Admission
     /// <summary>Forgets the index.</summary>
     public void Clear()
     {
-        _looked.AsSpan(0, _segments).Clear();
         (_index, _filter, _plan, _segments) = (null!, null!, null!, 0);
     }
 
-    /// <summary>Asks the bits of segments not asked before.</summary>
+    /// <summary>Asks the bits of all segments, each row of a chunk from end to end.</summary>
+    /// <returns>How many rows are admitted.</returns>
+    public long LookAll(CancellationToken cancellation)
+    {
+        long rows = 0;
+        for (int number = 0; number < _segments; number++)
+        {
+            if ((number & 63) == 0) cancellation.ThrowIfCancellationRequested();
+            Look(number);
+            rows += _admitted[number];
+        }
+
+        return rows;
+    }
+
+    /// <summary>Asks the bits of segments not asked before, in an order that the processor cannot foresee.</summary>
     /// <returns>How many rows of all of these segments are admitted.</returns>
     public int Look(ReadOnlySpan<int> numbers, CancellationToken cancellation)
     {
@@ -72,10 +85,10 @@ internal sealed class Admission
     /// <summary>Rows admitted of a segment that was looked at.</summary>
     public int Count(int number) => _admitted[number];
 
-    /// <summary>A segment as it was looked at, and which of its places are admitted.</summary>
+    /// <summary>A segment, and which of its places are admitted.</summary>
     public Segment At(int number, out ReadOnlySpan<ulong> mask)
     {
-        Segment segment = _looked[number]!;
+        Segment segment = _index.Segments[number];
         mask = _masks.AsSpan(number * WordsMax, segment.Filter.Words);
         return segment;
     }
@@ -83,7 +96,7 @@ internal sealed class Admission
     /// <summary>Whether a place is one that this search takes its row from, and which the request does not exclude.</summary>
     public bool IsCandidate(int number, int place)
     {
-        ref readonly Place held = ref _looked[number]![place];
+        ref readonly Place held = ref _index.Segments[number][place];
         return held.IsHere(_slots) && !(_filter.ExcludedMax > 0 && _filter.Excludes(held.Hash));
     }
 
@@ -91,7 +104,7 @@ internal sealed class Admission
     /// <param name="hasMoved">The state's vector is another than that of the place.</param>
     public RowState? Check(int number, int place, out bool hasMoved)
     {
-        Segment segment = _looked[number]!;
+        Segment segment = _index.Segments[number];
         ref readonly Place held = ref segment[place];
         hasMoved = false;
         if (!held.IsHere(_slots) || held.Row.State is not { } state) return null;
@@ -108,16 +121,13 @@ internal sealed class Admission
     // Whether the bits that were read, and read again since, describe the state that was read between, so that the filter need not be asked
     // of the state: 23 terms on the strings of a row take 430 ns.
     private bool AreBitsOf(Segment segment, int number) =>
-        _versions[number] != BitPlan.NoVersion && segment.Filter.EndRead(_versions[number]) && ReferenceEquals(_index.Segments[number], segment);
+        _versions[number] != BitPlan.NoVersion && segment.Filter.EndRead(_versions[number]);
 
-    // A segment that was replaced by a longer one lacks the rows of values that became frequent after that: it is taken anew.
     private void Look(int number)
     {
-        while (true)
+        FilterBits bits = _index.Segments[number].Filter;
+        while (!_plan.TryAdmit(bits, _masks.AsSpan(number * WordsMax, bits.Words), out _admitted[number], out _versions[number]))
         {
-            Segment segment = _index.Segments[number];
-            _looked[number] = segment;
-            if (_plan.TryAdmit(segment.Filter, _masks.AsSpan(number * WordsMax, segment.Filter.Words), out _admitted[number], out _versions[number])) return;
             _plan = BitPlan.For(_filter.Plan, _index.Filters);
             _hasChangedPlan = true; // what the bits of earlier segments decided, the new plan may not ask again
         }

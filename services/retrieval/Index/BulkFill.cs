@@ -21,13 +21,14 @@ internal sealed partial class ClusteredVectorIndex
         if (rows.Count > _shape.ExactRowsMax) _scale = ScaleOf(rows, parallel);
 
         List<Run> runs = Plan(rows, out int[] order);
+        FilterBits[] bits = [.. runs.Select(run => TakeBits(Segment.RoomFor(run.Count), rows.Count))]; // by one thread, in order
         var segments = new Segment[runs.Count];
         var sums = new double[runs.Count][];
         var gate = new Lock();
         MakePlaces(rows.Count);
         Parallel.For(0, runs.Count, parallel, () => new Worker(FilterBits.FixedRows + Filters.FrequentValues), (number, _, worker) =>
         {
-            segments[number] = FillSegment(rows, order.AsSpan(runs[number].First, runs[number].Count), number, sums[number] = new double[rows.Dimensions], worker);
+            segments[number] = FillSegment(rows, bits[number], order.AsSpan(runs[number].First, runs[number].Count), number, sums[number] = new double[rows.Dimensions], worker);
             return worker;
         }, worker =>
         {
@@ -74,9 +75,9 @@ internal sealed partial class ClusteredVectorIndex
         return runs;
     }
 
-    private Segment FillSegment(BulkRows rows, ReadOnlySpan<int> members, int number, double[] sum, Worker worker)
+    private Segment FillSegment(BulkRows rows, FilterBits bits, ReadOnlySpan<int> members, int number, double[] sum, Worker worker)
     {
-        Segment segment = Segment.Of(members.Length, rows.Dimensions, Filters, _scale);
+        var segment = new Segment(bits, rows.Dimensions, _scale);
         for (int place = 0; place < members.Length; place++)
         {
             int slot = members[place];

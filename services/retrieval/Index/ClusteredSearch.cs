@@ -75,7 +75,7 @@ internal sealed class ClusteredSearch
         if (isSmall || (passes <= _shape.ExactRowsMax && passes <= ProbedShareMin * needed))
         {
             OrderAll();
-            long rows = _admission.Look(_scratch.Union.Span, _cancellation);
+            long rows = _admission.LookAll(_cancellation);
             if (_index.Scale == 0 || rows <= MisjudgedBy * (long)_shape.ExactRowsMax) return ScoreAdmitted();
         }
 

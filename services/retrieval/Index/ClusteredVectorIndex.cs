@@ -6,6 +6,7 @@
 //    slot dies at once.
 // 3. Filter rows, bytes and centroids only choose which slots are looked at. What is returned has passed the filter on its
 //    RowState, with the score of its vector.
+using System.Numerics;
 using System.Numerics.Tensors;
 using Mesh.Contracts;
 using Mesh.Numerics;
@@ -20,7 +21,7 @@ internal sealed record ClusterShape(int ExactRowsMax, int ProbesMin, int RowsPer
 /// Vectors by cluster (the first code of the semantic ID), in segments with filter rows. Where few rows are expected to pass the
 /// filter all of them are scored exactly; otherwise the nearest clusters are scanned as bytes and the best of them scored again
 /// (<see cref="ClusteredSearch"/>). A row costs 4 bytes a dimension for the vector, 1 for the scan once there is one, 128 for
-/// Bloom rows by default, up to 128 for exact rows, and 32 for its places; room to grow adds a third in small clusters.
+/// Bloom rows by default, up to 128 for exact rows, and 32 for its places; room to grow adds as much again at most in clusters that were filled row by row.
 /// </summary>
 internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
 {
@@ -36,6 +37,7 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
     private readonly RowSignature _signature = new(), _before = new();   // writer only
     private readonly GracePeriod _grace = new();
     private readonly CoarseTable _coarse = new();
+    private readonly List<FilterChunk> _chunks = []; // writer only
 
     // Written by the writer; read by every request. Replaced whole, or appended to before their count is seen.
     private volatile Cluster[] _clusters = [];
@@ -212,11 +214,11 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
 
     void IFiltered.GrowExact(int rows)
     {
-        foreach (Segment segment in Segments)
+        foreach (FilterChunk chunk in _chunks)
         {
-            Grew(-segment.Bytes);
-            segment.Filter.GrowExact(rows);
-            Grew(segment.Bytes);
+            Grew(-chunk.Bytes);
+            chunk.GrowExact(rows);
+            Grew(chunk.Bytes);
         }
     }
 
@@ -245,24 +247,33 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
         if (cluster.Account(vector, by) && _scale > 0) _coarse.Put(cluster.Ordinal, cluster.Centroid, _scale);
     }
 
-    // The next free place of a cluster, in a segment made longer or anew where it is full.
+    // The next free place of a cluster. Where its last segment is full another as large as all of them follows: half of the room stays empty
+    // at most, and no row ever moves.
     private int Take(Cluster cluster)
     {
         int last = cluster.Segments.Length > 0 ? cluster.Segments[^1] : -1;
-        if (last >= 0 && cluster.TailRows == _segments[last].Capacity && cluster.TailRows < Segment.RowsMax)
+        if (last < 0 || cluster.TailRows == _segments[last].Capacity)
         {
-            Grew(-_segments[last].Bytes);
-            Volatile.Write(ref _segments[last], _segments[last].Grow(Filters));
-            Grew(_segments[last].Bytes);
-        }
-        else if (last < 0 || cluster.TailRows == Segment.RowsMax)
-        {
-            last = Append(Segment.New(_dimensions, Filters, _scale));
+            int held = 0;
+            foreach (int number in cluster.Segments) held += _segments[number].Capacity;
+            last = Append(new Segment(TakeBits(Segment.RoomFor(held), _slots), _dimensions, _scale));
             cluster.Append(last);
             cluster.TailRows = 0;
         }
 
         return (last << Segment.PlaceBits) + cluster.TailRows++;
+    }
+
+    // Chunks are as large as the index, within limits; what is left of one when the next begins stays empty.
+    private FilterBits TakeBits(int slots, int rows)
+    {
+        if (_chunks.Count > 0 && _chunks[^1].TryTake(slots) is { } bits) return bits;
+
+        int room = (int)BitOperations.RoundUpToPowerOf2((uint)Math.Clamp(rows, Segment.RowsMax, FilterChunk.SlotsMax));
+        var chunk = new FilterChunk(room, _shape.Filter.BloomBits, Filters.Capacity);
+        Grew(chunk.Bytes);
+        _chunks.Add(chunk);
+        return chunk.TryTake(slots)!;
     }
 
     private int Append(Segment segment)

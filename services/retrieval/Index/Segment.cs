@@ -5,8 +5,7 @@ namespace Mesh.Retrieval.Index;
 
 /// <summary>
 /// Up to 1,024 rows of one cluster side by side: vectors to score with, the same as bytes to scan, filter rows, and which Row and slot
-/// a place holds. Places are taken in order and never given to another row. It grows by copy: a reader of the shorter one sees the
-/// cluster as it was a moment ago.
+/// a place holds. Places are taken in order and never given to another row; filter rows lie in a <see cref="FilterChunk"/>.
 /// </summary>
 internal sealed class Segment
 {
@@ -20,13 +19,16 @@ internal sealed class Segment
     private readonly Place[] _places;
     private volatile AlignedBuffer<byte>? _blocks; // made once the index outgrows exact search, which tells the scale
 
-    private Segment(int capacity, int dimensions, FilterRows rows)
+    /// <summary>A segment for as many rows as its bits have slots.</summary>
+    /// <param name="scale">Of the bytes; 0 where there are none yet.</param>
+    public Segment(FilterBits filter, int dimensions, float scale)
     {
-        Capacity = capacity;
+        Filter = filter;
+        Capacity = 64 * filter.Words;
         _dimensions = dimensions;
-        _vectors = new AlignedBuffer<float>(capacity * dimensions);
-        _places = new Place[capacity];
-        Filter = new FilterBits(capacity, rows.Shape.BloomBits, rows.Capacity);
+        _vectors = new AlignedBuffer<float>(Capacity * dimensions);
+        _places = new Place[Capacity];
+        if (scale > 0) Quantize(scale);
     }
 
     public int Capacity { get; }
@@ -36,40 +38,10 @@ internal sealed class Segment
     /// <summary>Vectors as <see cref="Int8Rows"/>; empty while every search is exact.</summary>
     public ReadOnlySpan<byte> Blocks => _blocks is { } blocks ? blocks.Span : [];
 
-    public long Bytes => 4L * _vectors.Length + 24L * Capacity + (_blocks?.Length ?? 0) + Filter.Bytes + 500;
+    public long Bytes => 4L * _vectors.Length + 24L * Capacity + (_blocks?.Length ?? 0) + 500;
 
-    public static Segment New(int dimensions, FilterRows rows, float scale)
-    {
-        var segment = new Segment(RowsMin, dimensions, rows);
-        if (scale > 0) segment.Quantize(scale);
-        return segment;
-    }
-
-    /// <summary>A segment for rows that are known: room for them and no more than the next 63.</summary>
-    public static Segment Of(int rowCount, int dimensions, FilterRows rows, float scale)
-    {
-        var segment = new Segment((rowCount + RowsMin - 1) / RowsMin * RowsMin, dimensions, rows);
-        if (scale > 0) segment.Quantize(scale);
-        return segment;
-    }
-
-    /// <summary>Writer only. The same rows with room for half as many more: a third of the room stays empty at most, in small clusters too.</summary>
-    public Segment Grow(FilterRows rows)
-    {
-        int capacity = Math.Min(RowsMax, (Capacity + (Capacity / 2) + RowsMin - 1) / RowsMin * RowsMin);
-        var grown = new Segment(capacity, _dimensions, rows);
-        _vectors.Span.CopyTo(grown._vectors.Span);
-        _places.CopyTo(grown._places, 0);
-        grown.Filter.CopyFrom(Filter);
-        if (_blocks is { } blocks)
-        {
-            // Blocks of 16 rows lie one after the other: the longer run begins with the shorter.
-            grown._blocks = new AlignedBuffer<byte>(capacity / Int8Rows.GroupRows * Int8Rows.GroupBytes(_dimensions));
-            blocks.Span.CopyTo(grown._blocks.Span);
-        }
-
-        return grown;
-    }
+    /// <summary>Room for so many rows, in whole words of filter rows.</summary>
+    public static int RoomFor(int rows) => Math.Clamp((rows + RowsMin - 1) / RowsMin * RowsMin, RowsMin, RowsMax);
 
     public ReadOnlySpan<float> Vector(int place) => _vectors.Span.Slice(place * _dimensions, _dimensions);
 

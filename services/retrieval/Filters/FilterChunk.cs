@@ -1,0 +1,57 @@
+using Mesh.Numerics;
+
+namespace Mesh.Retrieval.Filters;
+
+/// <summary>
+/// Filter rows of many segments, side by side: one value's bits of all of them lie in one piece. A search reads few of a thousand rows, so what it
+/// reads then lies in few pages, and a search of all segments reads each row from end to end. One writer, readers without locks.
+/// </summary>
+internal sealed class FilterChunk
+{
+    /// <summary>Slots of a chunk at most.</summary>
+    public const int SlotsMax = 65_536;
+
+    // A line between rows: at a distance of a power of two all rows of a segment would lie in one set of the first cache.
+    private const int PadWords = AlignedBuffer<ulong>.Alignment / sizeof(ulong);
+
+    private readonly int _words;
+    private volatile AlignedBuffer<ulong> _exact; // replaced whole by the writer when rows are added
+    private int _taken;                           // writer only
+
+    public FilterChunk(int slots, int bloomBits, int exactRows)
+    {
+        _words = slots / 64;
+        Stride = _words + PadWords;
+        Bloom = new AlignedBuffer<ulong>(bloomBits * Stride);
+        _exact = new AlignedBuffer<ulong>(exactRows * Stride);
+    }
+
+    /// <summary>Words from a row to the next.</summary>
+    public int Stride { get; }
+
+    /// <summary>[Bloom bits, <see cref="Stride"/>]</summary>
+    public AlignedBuffer<ulong> Bloom { get; }
+
+    /// <summary>[exact rows, <see cref="Stride"/>]: another one after <see cref="GrowExact"/>, so read it once.</summary>
+    public AlignedBuffer<ulong> Exact => _exact;
+
+    public long Bytes => 8L * (Bloom.Length + _exact.Length) + 500;
+
+    /// <summary>Writer only. The bits of a new segment; null where there is not so much room.</summary>
+    /// <param name="slots">A multiple of 64.</param>
+    public FilterBits? TryTake(int slots)
+    {
+        if (_taken + (slots / 64) > _words) return null;
+        var bits = new FilterBits(this, _taken, slots / 64);
+        _taken += slots / 64;
+        return bits;
+    }
+
+    /// <summary>Writer only. Room for more exact rows; those there are stay where they are.</summary>
+    public void GrowExact(int rows)
+    {
+        var grown = new AlignedBuffer<ulong>(rows * Stride);
+        _exact.Span.CopyTo(grown.Span);
+        _exact = grown;
+    }
+}
