@@ -134,9 +134,20 @@ public sealed class RetrievalOptions
     [Range(0.01, 100_000)]
     public double InterestHalfLifeHours { get; init; } = 168;
 
-    /// <summary>Semantic-ID prefixes that one request follows at most. Default 16.</summary>
-    [Range(1, 256)]
-    public int PrefixesMax { get; init; } = 16;
+    /// <summary>
+    /// Semantic-ID prefixes of one length that the beam search follows, and complete ones that it looks for at least; less likely ones are
+    /// followed only where these hold too few items that the filter admits. Default 32.
+    /// </summary>
+    [Range(1, 4_096)]
+    public int BeamWidth { get; init; } = 32;
+
+    /// <summary>Codes of a semantic ID that the beam search tells apart; items that differ in later ones only are filed together. Default 8.</summary>
+    [Range(1, 16)]
+    public int BeamDepth { get; init; } = 8;
+
+    /// <summary>Prefixes and rows that the beam search looks at for one request; what was found until then is the answer. Default 50,000.</summary>
+    [Range(100, 10_000_000)]
+    public int BeamLooksMax { get; init; } = 50_000;
 
     /// <summary>Rows of one prefix looked at, newest arrivals first. Default 4,096.</summary>
     [Range(1, 1_000_000)]
@@ -214,6 +225,11 @@ internal sealed class RetrievalOptionsRules : IValidateOptions<RetrievalOptions>
         if (options.ReplayBatchMax > options.ReorderMax)
         {
             faults.Add($"ReplayBatchMax {options.ReplayBatchMax} is over ReorderMax {options.ReorderMax}: a batch must fit the reorder buffer.");
+        }
+
+        if (options.PrefixScanMax > options.BeamLooksMax)
+        {
+            faults.Add($"PrefixScanMax {options.PrefixScanMax} is over BeamLooksMax {options.BeamLooksMax}: one prefix could use up the search.");
         }
 
         if (!BitOperations.IsPow2(options.BloomBits)) faults.Add($"BloomBits {options.BloomBits} is not a power of two: hashes are cut to that many bits.");

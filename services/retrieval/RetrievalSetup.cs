@@ -1,5 +1,6 @@
 using Mesh.Hosting;
 using Mesh.Inference;
+using Mesh.Retrieval.Decoding;
 using Mesh.Retrieval.Deltas;
 using Mesh.Retrieval.Index;
 using Mesh.Retrieval.Requests;
@@ -38,8 +39,9 @@ internal static class RetrievalSetup
         services.AddSingleton<ISource>(provider => new InNetworkSource(Options(provider).InNetworkPerAuthorMax, Options(provider).InNetworkRetentionHours));
         services.AddSingleton(provider => TwoTowerShape.From(Options(provider)));
         services.AddSingleton<ISource, TwoTowerSource>();
-        services.AddSingleton<ISource>(provider => new SemanticIdSource(
-            Options(provider).PrefixScanMax, provider.GetRequiredService<ValueFormulas>(), provider.GetRequiredService<RetrievalMetrics>()));
+        services.AddSingleton<ICodeDecoder>(provider => new HistoryDecoder(Options(provider).TrendingPrior));
+        services.AddSingleton(provider => BeamShape.From(Options(provider)));
+        services.AddSingleton<ISource, SemanticIdSource>();
         services.AddSingleton<ISource, TrendingSource>();
         services.AddSingleton<QueryMaker>();
         services.AddSingleton<Retriever>();

@@ -110,10 +110,7 @@ public sealed class ConcurrencyTests
                 if (entry.Row.State is { } ringed) checks += Check(index, ringed);
             }
 
-            foreach (Row row in index.Prefixes.RowsOf(new Prefix((uint)random.Next(5), Prefix.Any)))
-            {
-                if (row.State is { } filed) checks += Check(index, filed);
-            }
+            foreach (RowState filed in Make.Under(index.Prefixes, (uint)random.Next(5))) checks += Check(index, filed);
 
             if (random.Next(50) == 0)
             {

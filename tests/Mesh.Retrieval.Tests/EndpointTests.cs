@@ -247,12 +247,14 @@ public sealed class EndpointTests
     [Fact]
     public void Options_that_contradict_each_other_stop_the_start_with_all_faults()
     {
-        using var app = new RetrievalApp(new FakeLog(), ("Retrieval:InNetworkPerAuthorMax", "300"), ("Retrieval:ResponseReserveMs", "900"), ("Retrieval:RetrieveTimeoutMs", "100"));
+        using var app = new RetrievalApp(new FakeLog(), ("Retrieval:InNetworkPerAuthorMax", "300"), ("Retrieval:ResponseReserveMs", "900"), ("Retrieval:RetrieveTimeoutMs", "100"),
+            ("Retrieval:BeamLooksMax", "4095"));
 
         Exception exception = Assert.ThrowsAny<Exception>(app.CreateClient);
 
         Assert.Contains("InNetworkPerAuthorMax 300", exception.ToString(), StringComparison.Ordinal);
         Assert.Contains("ResponseReserveMs 900", exception.ToString(), StringComparison.Ordinal);
+        Assert.Contains("PrefixScanMax 4096 is over BeamLooksMax 4095", exception.ToString(), StringComparison.Ordinal);
     }
 
     private static object Bulk(params IndexDeltaBatch[] batches) => new

@@ -101,24 +101,34 @@ internal sealed class IndexModel
         Assert.Equal(Rows.Values.Select(row => row.Item.AuthorId).Distinct().Count(), index.Authors.Authors);
     }
 
+    // Each code path that a row has: the rows under it, and what the writer counted there.
     private void AssertPrefixes(LiveIndex index)
     {
-        for (uint first = 0; first < 3; first++)
+        ItemRow[] coded = [.. Rows.Values.Where(row => row.Codes.Count > 0)];
+        Assert.Equal(coded.Length, index.Prefixes.Root.Live);
+        foreach (uint[] path in coded.SelectMany(row => Enumerable.Range(0, row.Codes.Count + 1).Select(depth => row.Codes.Take(depth).ToArray())).DistinctBy(path => string.Join(' ', path)))
         {
-            for (long second = Prefix.Any; second < 3; second++)
-            {
-                var prefix = new Prefix(first, second);
-                List<string> held = [];
-                foreach (Row row in index.Prefixes.RowsOf(prefix))
-                {
-                    if (row.State is { } state && prefix.Covers(state.Facts.Codes)) held.Add(state.Facts.ItemId);
-                }
-
-                Assert.Equal(
-                    Rows.Values.Where(row => prefix.Covers([.. row.Codes])).Select(row => row.Item.ItemId).Order(StringComparer.Ordinal),
-                    held.Order(StringComparer.Ordinal));
-            }
+            ItemRow[] expected = [.. coded.Where(row => row.Codes.Take(path.Length).SequenceEqual(path))];
+            Assert.Equal(
+                expected.Select(row => row.Item.ItemId).Order(StringComparer.Ordinal),
+                Make.Under(index.Prefixes, path).Select(state => state.Facts.ItemId).Order(StringComparer.Ordinal));
+            if (NodeOf(index.Prefixes, path) is not { } node) continue;
+            Assert.Equal(expected.Length, node.Live);
+            double engagement = expected.Sum(row => index.Find(row.Item.ItemId)!.EngagementAt(Make.Now, index.HalfLifeMs));
+            Assert.Equal(Math.Max(0, engagement), node.EngagementAt(Make.Now, index.HalfLifeMs), 1e-6 * (1 + Math.Abs(engagement)));
         }
+    }
+
+    private static PrefixNode? NodeOf(PrefixTree tree, uint[] path)
+    {
+        PrefixNode node = tree.Root;
+        foreach (uint code in path)
+        {
+            if (!node.TryGetChild(code, out PrefixNode? child)) return null;
+            node = child;
+        }
+
+        return node;
     }
 
     private void AssertSearch(LiveIndex index)

@@ -2,6 +2,7 @@ using System.Diagnostics.Metrics;
 using System.Runtime.InteropServices;
 using Google.Protobuf;
 using Mesh.Contracts;
+using Mesh.Retrieval.Decoding;
 using Mesh.Retrieval.Deltas;
 using Mesh.Retrieval.Index;
 using Mesh.Retrieval.Sources;
@@ -45,7 +46,27 @@ internal static class Make
         new(Values(new(new ValueFormulaOptions { ValueFormula = formula })), new TwoTowerShape(merge, poolMultiple), Metrics);
 
     public static SemanticIdSource SemanticId(int scanMax, string formula = "") =>
-        new(scanMax, Values(new(new ValueFormulaOptions { SemanticIdValueFormula = formula })), Metrics);
+        new(new HistoryDecoder(Options.TrendingPrior), BeamShape.From(Options) with { RowsPerPrefixMax = scanMax },
+            Values(new(new ValueFormulaOptions { SemanticIdValueFormula = formula })), Metrics);
+
+    /// <summary>Every live row whose codes begin so, by what the tree gives a reader.</summary>
+    public static List<RowState> Under(PrefixTree tree, params uint[] codes)
+    {
+        List<RowState> found = [];
+        var nodes = new Stack<PrefixNode>([tree.Root]);
+        while (nodes.TryPop(out PrefixNode? node))
+        {
+            node.TryGetRows(out ReadOnlySpan<Row> rows);
+            foreach (Row row in rows)
+            {
+                if (row.State is { } state && state.Facts.Codes.AsSpan().StartsWith(codes)) found.Add(state);
+            }
+
+            foreach (PrefixNode child in node.Children) nodes.Push(child);
+        }
+
+        return found;
+    }
 
     /// <summary>The index without its dead slots, with nothing happening meanwhile.</summary>
     public static LiveIndex Compact(LiveIndex index)

@@ -102,7 +102,7 @@ public sealed class SourceTests
     }
 
     [Fact]
-    public void Semantic_id_fills_from_two_level_prefixes_by_weight_then_from_the_level_above()
+    public void Semantic_id_fills_from_the_favoured_prefixes_by_probability_and_last_from_what_the_user_has_not_met()
     {
         LiveIndex index = Make.Index(
         [
@@ -117,9 +117,10 @@ public sealed class SourceTests
         List<string> three = Find(Make.SemanticId(100), index, limit: 3, sequence: sequence, exclude: exclude);
         List<string> all = Find(Make.SemanticId(100), index, limit: 50, sequence: sequence, exclude: exclude);
 
-        Assert.Equal(["one-one-3", "one-one-2", "two-two-3"], three);
-        Assert.Equal(9, all.Count);
-        Assert.Equal("one-nine", all[^1]);
+        Assert.Equal(["one-one-2", "one-one-3", "two-two-3"], three.Order());
+        Assert.Equal(["one-one-3", "one-one-2", "one-one-1", "one-one-0"], all.Where(id => id.StartsWith("one-one", StringComparison.Ordinal)));
+        Assert.Equal(["two-two-3", "two-two-2", "two-two-1", "two-two-0"], all.Where(id => id.StartsWith("two-two", StringComparison.Ordinal)));
+        Assert.Equal(["elsewhere", "one-nine"], all.Skip(8).Order());
         Assert.Empty(Find(Make.SemanticId(100), index, limit: 5));
     }
 

@@ -72,8 +72,8 @@ public sealed class ValueSourceTests
     public void Semantic_id_ranks_within_a_prefix_by_its_formula()
     {
         LiveIndex index = Make.Index(
-            Make.Row("seed", vector: [1, 0, 0, 0], codes: [1, 1, 1]), Make.Row("near", vector: [1, 0.1f, 0, 0], codes: [1, 1, 2]),
-            Make.Row("loved", vector: [0, 1, 0, 0], codes: [1, 1, 3], likes: 9), Make.Row("old", vector: [0.5f, 1, 0, 0], codes: [1, 1, 4], createdAtMs: Make.Now - (99 * Make.Hour)));
+            Make.Row("seed", vector: [1, 0, 0, 0], codes: [1, 1, 1]), Make.Row("near", vector: [1, 0.1f, 0, 0], codes: [1, 1, 3]),
+            Make.Row("loved", vector: [0, 1, 0, 0], codes: [1, 1, 3], likes: 9), Make.Row("old", vector: [0.5f, 1, 0, 0], codes: [1, 1, 3], createdAtMs: Make.Now - (99 * Make.Hour)));
         UserInterest interest = UserInterest.From(index, Make.Sequence(("seed", "like", Make.Now)), InterestShape.From(new RetrievalOptions()));
         var filter = new RowFilter(new ItemHashSet([ItemHash.Compute("seed")]), Audience.Anyone, FilterPlan.All);
         var query = new SourceQuery(index, interest, interest.Means, [], filter, Make.Now, Make.Now);

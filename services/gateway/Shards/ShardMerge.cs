@@ -62,45 +62,38 @@ internal static class ShardMerge
     {
         var merged = new SimilarResponse { IndexVersion = Versions(answers.Select(static answer => answer.Value.IndexVersion)), ModelVersion = answers[0].Value.ModelVersion };
         IEnumerable<Found> found = answers.SelectMany(static answer => answer.Value.Candidates)
-            .Select(static candidate => new Found(candidate, candidate.SourceScores.FirstOrDefault(), 0));
+            .Select(static candidate => new Found(candidate, candidate.SourceScores.FirstOrDefault(), 0, 0));
         merged.Candidates.AddRange(found.Order(Found.BestFirst).DistinctBy(static hit => hit.Candidate.ItemId).Take((int)request.Limit).Select(static hit => hit.Candidate));
         return merged;
     }
 
-    // Where a source divides its limit into parts, a shard's count of a part is the part's share of the limit, or all that the shard has of
-    // it. So each part first gets the largest count that a shard gave, best first; what is then missing comes from the rest, in order.
+    // Where a source divides its limit into parts, the n-th best of a part comes in at the part's score less ln(n): counted over all shards, else a
+    // part that all of them hold would get its share from each. Elsewhere the score decides.
     private static List<Found> Best(SourceRequest source, IReadOnlyList<ShardAnswer<RetrieveResponse>> answers, int perAuthorMax)
     {
-        var parts = new SortedDictionary<uint, (List<Found> Hits, int Share)>();
-        foreach (ShardAnswer<RetrieveResponse> answer in answers)
-        {
-            foreach (IGrouping<uint, Found> part in Found.By(source.Name, answer.Value).GroupBy(static hit => hit.Part))
-            {
-                (List<Found> hits, int share) = parts.GetValueOrDefault(part.Key, ([], 0));
-                int before = hits.Count;
-                hits.AddRange(part);
-                parts[part.Key] = (hits, Math.Max(share, hits.Count - before));
-            }
-        }
+        IEnumerable<Found> found = answers.SelectMany(answer => Found.By(source.Name, answer.Value)).GroupBy(static hit => hit.Part).SelectMany(Rank);
 
         var best = new List<Found>();
-        var rest = new List<Found>();
         var ids = new HashSet<string>(StringComparer.Ordinal); // a topology that is wrong may have an item in two shards
         var ofAuthor = new Dictionary<string, int>(StringComparer.Ordinal);
-        foreach ((List<Found> hits, int share) in parts.Values)
+        foreach (Found hit in found.OrderByDescending(static hit => hit.Count).ThenBy(static hit => hit, Found.BestFirst))
         {
-            int left = share;
-            foreach (Found hit in hits.Order(Found.BestFirst))
-            {
-                if (!ids.Add(hit.Candidate.ItemId)) continue;
-                int before = ofAuthor.GetValueOrDefault(hit.Candidate.AuthorId);
-                if (before >= perAuthorMax) continue;
-                ofAuthor[hit.Candidate.AuthorId] = before + 1;
-                (left-- > 0 ? best : rest).Add(hit);
-            }
+            if (best.Count == source.Limit) break;
+            if (!ids.Add(hit.Candidate.ItemId)) continue;
+            int before = ofAuthor.GetValueOrDefault(hit.Candidate.AuthorId);
+            if (before >= perAuthorMax) continue;
+            ofAuthor[hit.Candidate.AuthorId] = before + 1;
+            best.Add(hit);
         }
 
-        return [.. best.Concat(rest).Take((int)source.Limit)];
+        return best;
+    }
+
+    private static IEnumerable<Found> Rank(IGrouping<uint, Found> part)
+    {
+        if (part.Key == 0) return part;
+        double first = part.Max(static hit => hit.Count);
+        return part.Order(Found.BestFirst).Select((hit, place) => hit with { Count = first - Math.Log(place + 1) });
     }
 
     private static void Take(Found hit, string source, Dictionary<string, Candidate> taken, RetrieveResponse merged)
@@ -112,6 +105,7 @@ internal static class ShardMerge
             candidate.Sources.Clear();
             candidate.SourceScores.Clear();
             candidate.SourceParts.Clear();
+            candidate.PartScores.Clear();
             taken[candidate.ItemId] = candidate;
             merged.Candidates.Add(candidate);
         }
@@ -119,6 +113,7 @@ internal static class ShardMerge
         candidate.Sources.Add(source);
         candidate.SourceScores.Add(hit.Score);
         candidate.SourceParts.Add(hit.Part);
+        candidate.PartScores.Add(hit.Count);
     }
 
     private static SourceReport Report(string source, int count, IReadOnlyList<ShardAnswer<RetrieveResponse>> answers)
@@ -137,7 +132,8 @@ internal static class ShardMerge
     private static string Versions(IEnumerable<string> versions) => string.Join(',', versions.Where(static version => version.Length > 0).Distinct(StringComparer.Ordinal));
 
     /// <summary>A candidate as one source found it.</summary>
-    private readonly record struct Found(Candidate Candidate, double Score, uint Part)
+    /// <param name="Count">What it is ordered by among all: the score, or what its part counts.</param>
+    private readonly record struct Found(Candidate Candidate, double Score, uint Part, double Count)
     {
         /// <summary>By score, then newer, then the smaller item id: as retrieval orders rows.</summary>
         public static readonly Comparer<Found> BestFirst = Comparer<Found>.Create(static (x, y) =>
@@ -153,8 +149,8 @@ internal static class ShardMerge
             {
                 int at = candidate.Sources.IndexOf(source);
                 if (at < 0) continue;
-                yield return new Found(
-                    candidate, candidate.SourceScores.ElementAtOrDefault(at), candidate.SourceParts.ElementAtOrDefault(at));
+                (double score, uint part) = (candidate.SourceScores.ElementAtOrDefault(at), candidate.SourceParts.ElementAtOrDefault(at));
+                yield return new Found(candidate, score, part, part == 0 ? score : candidate.PartScores.ElementAtOrDefault(at));
             }
         }
     }

@@ -67,7 +67,7 @@ internal sealed partial class LiveIndex
         Vectors = limits.Kind == IndexKind.Flat ? new FlatVectorIndex(limits.SlotsMax) : new ClusteredVectorIndex(limits.SlotsMax, limits.Clusters);
         _absent = new AbsentItems(limits.DisorderMax);
         Authors = new AuthorRings(limits.AuthorsMax, limits.RingItemsMax);
-        Prefixes = new PrefixTable();
+        Prefixes = new PrefixTree(limits.PrefixDepthMax, origin.CounterHalfLifeHours * 3_600_000);
         Trending = new TrendingPool(limits.Trending);
     }
 
@@ -87,7 +87,7 @@ internal sealed partial class LiveIndex
 
     public AuthorRings Authors { get; }
 
-    public PrefixTable Prefixes { get; }
+    public PrefixTree Prefixes { get; }
 
     public TrendingPool Trending { get; }
 
@@ -219,7 +219,7 @@ internal sealed partial class LiveIndex
         bool isNew = !_rows.TryGetValue(facts.ItemId, out Row? row);
         row ??= new Row();
         RowState? before = row.State;
-        bool keepsSlot = before is not null && Prefix.Of(before.Facts.Codes)?.First == Prefix.Of(facts.Codes)?.First && vector.SequenceEqual(VectorOf(before));
+        bool keepsSlot = before is not null && before.Facts.Topic == facts.Topic && vector.SequenceEqual(VectorOf(before));
         int slot = keepsSlot ? before!.Slot : Vectors.Upsert(row, facts, latest.Eligibility, vector);
         if (slot < 0) return false;
 
@@ -232,19 +232,24 @@ internal sealed partial class LiveIndex
             Volatile.Write(ref _items, _items + 1);
         }
 
-        Relist(row, before?.Facts, facts);
+        Relist(row, before, state);
         if (before is not null && !keepsSlot) Vectors.Delete(before);
         Vectors.Publish();
         Volatile.Write(ref _factsBytes, _factsBytes + facts.Bytes - (before?.Facts.Bytes ?? 0));
         return true;
     }
 
-    private void Relist(Row row, ItemFacts? before, ItemFacts facts)
+    private void Relist(Row row, RowState? stateBefore, RowState state)
     {
-        if (before is null || !before.Codes.AsSpan().SequenceEqual(facts.Codes))
+        (ItemFacts? before, ItemFacts facts) = (stateBefore?.Facts, state.Facts);
+        if (before is not null && before.Codes.AsSpan().SequenceEqual(facts.Codes))
         {
-            if (before is not null) Prefixes.Remove(row, before.Codes);
-            Prefixes.Add(row, facts.Codes);
+            Prefixes.Change(stateBefore!, state);
+        }
+        else
+        {
+            if (before is not null) Prefixes.Remove(row, stateBefore!);
+            Prefixes.Add(row, state);
         }
 
         if (before is not null && before.AuthorId != facts.AuthorId) Authors.Remove(before.AuthorId, row);
@@ -268,7 +273,7 @@ internal sealed partial class LiveIndex
         _rows.TryRemove(itemId, out _);
         Volatile.Write(ref _items, _items - 1);
         Vectors.Delete(state);
-        Prefixes.NoteDead(state.Facts.Codes);
+        Prefixes.Remove(row, state);
         Authors.Remove(state.Facts.AuthorId, row);
         Volatile.Write(ref _factsBytes, _factsBytes - state.Facts.Bytes);
         return Applied.Changed;
@@ -292,7 +297,9 @@ internal sealed partial class LiveIndex
 
     private Applied Change(Row row, RowState after)
     {
+        RowState before = row.State!;
         Vectors.Change(row, after);
+        Prefixes.Change(before, after);
         return Applied.Changed;
     }
 
@@ -300,13 +307,13 @@ internal sealed partial class LiveIndex
 }
 
 /// <summary>How large an index may grow; see <see cref="RetrievalOptions"/>.</summary>
-internal sealed record IndexLimits(int ItemsMax, int AuthorsMax, int RingItemsMax, TrendingShape Trending, IndexKind Kind, ClusterShape Clusters, int DisorderMax)
+internal sealed record IndexLimits(int ItemsMax, int AuthorsMax, int RingItemsMax, int PrefixDepthMax, TrendingShape Trending, IndexKind Kind, ClusterShape Clusters, int DisorderMax)
 {
     /// <summary>Slots for twice the items: compaction runs long before as many are dead as alive.</summary>
     public int SlotsMax => (int)Math.Min(2L * ItemsMax + FlatVectorIndex.BlockRows, Array.MaxLength);
 
     public static IndexLimits From(RetrievalOptions options) => new(
-        options.ItemsMax, options.AuthorsMax, options.RingItemsMax,
+        options.ItemsMax, options.AuthorsMax, options.RingItemsMax, options.BeamDepth,
         new TrendingShape(options.TrendingPrior, options.TrendingFreshnessHours, options.TrendingPoolMax, options.TrendingRefreshMs),
         options.Index,
         new ClusterShape(

@@ -5,8 +5,11 @@ namespace Mesh.Retrieval.Index;
 /// <summary>A row that a search found, with the state that passed its filter. A larger score is better.</summary>
 internal readonly record struct RowHit(double Score, Row Row, RowState State) : IComparable<RowHit>
 {
-    /// <summary>Which part of the source's limit it fills, where the source divides it; scores are compared within a part.</summary>
+    /// <summary>What it fills a part of the source's limit for, by name; 0 where the source does not divide it. Scores are compared within a part.</summary>
     public int Part { get; init; }
+
+    /// <summary>ln of what the part counts: its n-th best hit comes in at this less ln(n).</summary>
+    public double PartScore { get; init; }
 
     /// <summary>Positive where this hit ranks before the other: score, then newer, then the smaller item id.</summary>
     public int CompareTo(RowHit other)

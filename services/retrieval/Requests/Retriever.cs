@@ -161,5 +161,6 @@ internal sealed class CandidateMerge(LiveIndex index, QueryVectors queries, IRea
         candidate.Sources.Add(source);
         candidate.SourceScores.Add(hit.Score);
         candidate.SourceParts.Add((uint)hit.Part);
+        candidate.PartScores.Add(hit.PartScore);
     }
 }

@@ -7,14 +7,14 @@ using Mesh.Retrieval.Index;
 namespace Mesh.Retrieval.Sources;
 
 /// <summary>How a history becomes an interest; see <see cref="RetrievalOptions"/>.</summary>
-internal sealed record InterestShape(int EventsMax, double HalfLifeHours, int QueryVectorsMax, int PrefixesMax)
+internal sealed record InterestShape(int EventsMax, double HalfLifeHours, int QueryVectorsMax)
 {
     public static InterestShape From(RetrievalOptions options) =>
-        new(options.InterestEventsMax, options.InterestHalfLifeHours, options.QueryVectorsMax, options.PrefixesMax);
+        new(options.InterestEventsMax, options.InterestHalfLifeHours, options.QueryVectorsMax);
 }
 
 /// <summary>
-/// What a user's history says to one index: the items of it that the index knows, query vectors, and favoured prefixes.
+/// What a user's history says to one index: the items of it that the index knows, query vectors, and what each semantic ID weighs.
 /// An event weighs its action's default weight (negative actions below zero) times 0.5^(age / half-life), where age counts
 /// back from the user's newest event: a user who returns after a year has the interest of the last visit.
 /// </summary>
@@ -25,12 +25,12 @@ internal sealed class UserInterest
     private readonly Func<QueryVectors> _makeMeans;
     private QueryVectors? _means;
 
-    private UserInterest(List<KnownItem> history, Func<QueryVectors> makeMeans, List<(Prefix, double)> prefixes)
+    private UserInterest(List<KnownItem> history, Func<QueryVectors> makeMeans, List<(KnownItem Item, double Weight)> weighed)
     {
         History = [.. history.Select(static item => item.State).OfType<RowState>()];
         Elsewhere = [.. history.Select(static item => item.Elsewhere).OfType<HistoryItem>()];
         _makeMeans = makeMeans;
-        Prefixes = prefixes;
+        Weighed = [.. weighed.Select(static pair => (pair.Item.Codes, pair.Weight))];
     }
 
     /// <summary>Each distinct item of the sequence that the index knows, newest event first.</summary>
@@ -45,8 +45,8 @@ internal sealed class UserInterest
     /// </summary>
     public QueryVectors Means => _means ??= _makeMeans();
 
-    /// <summary>Longest prefixes of the items acted on, heaviest first, all of positive weight.</summary>
-    public IReadOnlyList<(Prefix Prefix, double Weight)> Prefixes { get; }
+    /// <summary>The semantic IDs of the items acted on, with what the events on each weigh together: below 0 where it is disliked, never 0.</summary>
+    public IReadOnlyList<(uint[] Codes, double Weight)> Weighed { get; }
 
     /// <param name="elsewhere">What other shards know of the sequence's items; of the index's own model version.</param>
     public static UserInterest From(LiveIndex index, Sequence? sequence, InterestShape shape, IReadOnlyCollection<HistoryItem>? elsewhere = null)
@@ -56,7 +56,7 @@ internal sealed class UserInterest
         var others = new Dictionary<string, HistoryItem>(StringComparer.Ordinal);
         foreach (HistoryItem item in elsewhere ?? []) others[item.ItemId] = item;
         (List<KnownItem> history, List<(KnownItem Item, double Weight)> weighed) = Weigh(index, sequence, shape, others);
-        return new UserInterest(history, () => MakeMeans(index, weighed, shape), FavourPrefixes(weighed, shape));
+        return new UserInterest(history, () => MakeMeans(index, weighed, shape), weighed);
     }
 
     private static (List<KnownItem>, List<(KnownItem, double)>) Weigh(
@@ -119,22 +119,6 @@ internal sealed class UserInterest
         }
 
         return vectors.Count == 0 ? QueryVectors.None : new QueryVectors([.. vectors], dimensions);
-    }
-
-    private static List<(Prefix, double)> FavourPrefixes(List<(KnownItem Item, double Weight)> weighed, InterestShape shape)
-    {
-        var sums = new Dictionary<Prefix, double>();
-        foreach ((KnownItem item, double weight) in weighed)
-        {
-            if (Prefix.Of(item.Codes) is { } prefix) sums[prefix] = sums.GetValueOrDefault(prefix) + weight;
-        }
-
-        return
-        [
-            .. sums.Where(static pair => pair.Value > 0)
-                .OrderByDescending(static pair => pair.Value).ThenBy(static pair => pair.Key.First).ThenBy(static pair => pair.Key.Second)
-                .Take(shape.PrefixesMax).Select(static pair => (pair.Key, pair.Value)),
-        ];
     }
 
     /// <summary>An item of the history: a row of this index, or of another shard, which told what it knows of it.</summary>
