@@ -43,6 +43,18 @@ internal sealed class BenchmarkOptions
         }
     }
 
+    public double[] Doubles(string name)
+    {
+        try
+        {
+            return [.. _values[name].Split(',').Select(part => double.Parse(part, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture))];
+        }
+        catch (FormatException)
+        {
+            throw new ArgumentException($"--{name} is '{_values[name]}'; it takes numbers with commas between.");
+        }
+    }
+
     public static BenchmarkOptions Parse(ReadOnlySpan<string> args, IReadOnlyDictionary<string, string> defaults)
     {
         var values = new Dictionary<string, string>(defaults, StringComparer.Ordinal);

@@ -1,10 +1,11 @@
 using Mesh.Benchmarks;
+using Mesh.Benchmarks.Ann;
 
 // dotnet run -c Release --project benchmarks -- NAME [--json FILE] [options]
 IBenchmark[] benchmarks =
 [
     new FeedBenchmark(), new TrainingStorage(), new RankerBenchmark(), new RankerSharingBenchmark(), new GactBenchmark(), new ScanBenchmark(), new BloomBenchmark(),
-    new ColdStartBenchmark(),
+    new ColdStartBenchmark(), new AnnBenchmark(),
 ];
 
 IBenchmark? benchmark = args.Length == 0 ? null : benchmarks.FirstOrDefault(candidate => candidate.Name == args[0]);

@@ -1,0 +1,114 @@
+using System.Diagnostics;
+using Mesh.Contracts;
+using Mesh.Retrieval;
+using Mesh.Retrieval.Filters;
+using Mesh.Retrieval.Index;
+
+namespace Mesh.Benchmarks.Ann;
+
+/// <summary>The rows in a <see cref="ClusteredVectorIndex"/> as retrieval holds them: each with facts, tags and messages of its own.</summary>
+internal sealed class FeedMeshIndex
+{
+    private readonly Dictionary<AnnFilterSet, RowFilter[]> _filters = [];
+    private readonly QueryVectors[] _queries;
+
+    /// <param name="clusters">First code of each row.</param>
+    public FeedMeshIndex(AnnData data, int[] clusters, CancellationToken cancellation)
+    {
+        Index = new ClusteredVectorIndex(data.Rows, IndexLimits.From(new RetrievalOptions()).Clusters);
+        for (int i = 0; i < data.Rows; i++)
+        {
+            if (i % 4_096 == 0) cancellation.ThrowIfCancellationRequested();
+            var item = new Item { ItemId = $"item-{i}", AuthorId = $"author-{i % 50_000}", Language = "en" };
+            for (int a = 0; a < data.Values.Length; a++) item.Tags.Add(AnnCondition.Tag(a, data.Values[a][i]));
+            var facts = new ItemFacts(item, [(uint)clusters[i]]);
+            var eligibility = new Eligibility();
+            var row = new Row();
+            int slot = Index.Upsert(row, facts, eligibility, data.Vector(i));
+            row.State = new RowState(facts, new Counters(), eligibility, (ulong)i + 1, slot);
+            Index.Publish();
+        }
+
+        _queries = [.. Enumerable.Range(0, data.QueryCount).Select(q => new QueryVectors(data.Query(q).ToArray(), data.Dimensions))];
+    }
+
+    public ClusteredVectorIndex Index { get; }
+
+    public int QueryCount => _queries.Length;
+
+    /// <summary>Parses a query's filter, as each request does.</summary>
+    /// <exception cref="InvalidOperationException">The parser refuses it.</exception>
+    public static RowFilter Parse(AnnFilterSet filters, int query) => FilterParser.TryParse(filters.Text(query), out FilterPlan plan, out string fault)
+        ? new RowFilter(ItemHashSet.Empty, Audience.Anyone, plan)
+        : throw new InvalidOperationException($"The filter of query {query} {fault}.");
+
+    /// <summary>Rows are numbered as they came, so a slot is a row number.</summary>
+    public List<RowHit> Search(AnnFilterSet filters, int query, int k, ClusterShape shape, CancellationToken cancellation)
+    {
+        if (!_filters.TryGetValue(filters, out RowFilter[]? parsed)) throw new InvalidOperationException("Filters are parsed before they are used.");
+        return Index.Search(_queries[query], k, parsed[query], shape, cancellation);
+    }
+
+    public void Add(AnnFilterSet filters) => _filters[filters] = [.. Enumerable.Range(0, QueryCount).Select(query => Parse(filters, query))];
+}
+
+/// <summary>
+/// A search of FeedMesh with a shape that depends on the knob. A single query has one thread; a batch two, which take queries in turn.
+/// </summary>
+internal sealed class FeedMeshWay(FeedMeshIndex index, string name, int knobMax, Func<ClusterShape, int, ClusterShape> shapeOf) : AnnWay(name, knobMax)
+{
+    private const int BatchThreads = 2;
+
+    /// <summary>So many clusters at least, and as many more as it takes to hold k.</summary>
+    public static FeedMeshWay Probing(FeedMeshIndex index, int clusters) => new(
+        index, $"{clusters}", clusters, (shape, knob) => shape with { ExactRowsMax = 0, ProbesMin = knob, RowsPerResult = 1 });
+
+    /// <summary>All rows that pass are scored.</summary>
+    public static FeedMeshWay Exact(FeedMeshIndex index, int clusters) => new(index, $"{clusters} exact", 1, (shape, _) => shape with { ExactRowsMax = int.MaxValue / 8 });
+
+    /// <summary>The way and the clusters that the default options choose.</summary>
+    public static FeedMeshWay AsShipped(FeedMeshIndex index, int clusters) => new(index, $"{clusters} as shipped", 1, (shape, _) => shape);
+
+    public override Task<(int[][] Rows, double Seconds)> AnswerAsync(AnnFilterSet filters, int k, int knob, CancellationToken cancellation)
+    {
+        ClusterShape shape = shapeOf(index.Index.Shape, knob);
+        var rows = new int[index.QueryCount][];
+        long started = Stopwatch.GetTimestamp();
+        for (int query = 0; query < rows.Length; query++)
+        {
+            rows[query] = [.. index.Search(filters, query, k, shape, cancellation).Select(hit => hit.State.Slot)];
+        }
+
+        return Task.FromResult((rows, Stopwatch.GetElapsedTime(started).TotalSeconds));
+    }
+
+    public override Task<double> RunAsync(AnnFilterSet filters, int k, int knob, bool isBatch, int variant, double seconds, CancellationToken cancellation)
+    {
+        ClusterShape shape = shapeOf(index.Index.Shape, knob);
+        int taken = -1, end = int.MaxValue, done = 0;
+        long started = Stopwatch.GetTimestamp();
+        void Work()
+        {
+            int query;
+            while ((query = Interlocked.Increment(ref taken)) < Volatile.Read(ref end))
+            {
+                bool isOver = query % index.QueryCount == 0 && query > 0 && Stopwatch.GetElapsedTime(started).TotalSeconds >= seconds;
+                if (isOver || cancellation.IsCancellationRequested)
+                {
+                    Volatile.Write(ref end, query);
+                    return;
+                }
+
+                index.Search(filters, query % index.QueryCount, k, shape, CancellationToken.None);
+                Interlocked.Increment(ref done);
+            }
+        }
+
+        Thread[] others = [.. Enumerable.Range(1, isBatch ? BatchThreads - 1 : 0).Select(_ => new Thread(Work))];
+        foreach (Thread thread in others) thread.Start();
+        Work();
+        foreach (Thread thread in others) thread.Join();
+        cancellation.ThrowIfCancellationRequested();
+        return Task.FromResult(done / Stopwatch.GetElapsedTime(started).TotalSeconds);
+    }
+}

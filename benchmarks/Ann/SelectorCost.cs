@@ -1,0 +1,61 @@
+using System.Diagnostics;
+
+namespace Mesh.Benchmarks.Ann;
+
+/// <summary>
+/// Microseconds a query, outside the search: what it takes to make FAISS's selector of one bitmap per value, on one thread and on two that
+/// do one query each, and to parse FeedMesh's filter.
+/// </summary>
+internal sealed record SelectorCost(double OneUs, double TwoUs, double ParseUs)
+{
+    public static SelectorCost Measure(ValueBitmaps bitmaps, AnnFilterSet filters, int rounds)
+    {
+        if (filters.IsOpen) return new SelectorCost(0, 0, 0);
+
+        int queries = filters.Conditions.Length;
+        ulong[][] room = [new ulong[bitmaps.Words], new ulong[bitmaps.Words]];
+        void Half(int half)
+        {
+            for (int query = half; query < queries; query += 2) bitmaps.Select(filters.Conditions[query], room[half]);
+        }
+
+        void Both()
+        {
+            var other = new Thread(() => Half(1));
+            other.Start();
+            Half(0);
+            other.Join();
+        }
+
+        void One()
+        {
+            Half(0);
+            Half(1);
+        }
+
+        void Parse()
+        {
+            for (int query = 0; query < queries; query++) FeedMeshIndex.Parse(filters, query);
+        }
+
+        Action[] cases = [One, Both, Parse];
+        List<double>[] us = [[], [], []];
+        for (int round = -1; round < rounds; round++)
+        {
+            for (int i = 0; i < cases.Length; i++)
+            {
+                long started = Stopwatch.GetTimestamp();
+                cases[i]();
+                if (round >= 0) us[i].Add(Stopwatch.GetElapsedTime(started).TotalMicroseconds / queries);
+            }
+        }
+
+        return new SelectorCost(AnnSweep.Median(us[0]), AnnSweep.Median(us[1]), AnnSweep.Median(us[2]));
+    }
+
+    /// <summary>Queries per second of FAISS with its selector made for each.</summary>
+    public double FaissQps(double searchQps, bool isBatch) => 1 / ((1 / searchQps) + ((isBatch ? TwoUs : OneUs) / 1e6));
+
+    /// <summary>Queries per second of FeedMesh with its filter parsed for each.</summary>
+    public double FeedMeshQps(double searchQps, bool isBatch) => 1 / ((1 / searchQps) + (ParseUs / (isBatch ? 2 : 1) / 1e6));
+}
