@@ -12,6 +12,7 @@ internal sealed class TransposedRows : IValueIndex, IFiltered
 
     private readonly ValueCatalogue _catalogue;
     private readonly FilterBits[] _segments;
+    private readonly List<FilterChunk> _chunks = [];
     private readonly FilterRows _rows;
     private readonly bool _checks;
     private readonly ulong[] _mask = new ulong[Slots / 64];
@@ -29,7 +30,7 @@ internal sealed class TransposedRows : IValueIndex, IFiltered
         var signature = new RowSignature();
         for (; _filled < catalogue.Items; _filled++)
         {
-            if (_filled % Slots == 0) _segments[_filled / Slots] = new FilterBits(Slots, bloomBits, _rows.Capacity);
+            if (_filled % Slots == 0) _segments[_filled / Slots] = Take();
             _rows.Sign(FactsOf(_filled), Everybody, signature);
             _rows.Account(signature, 1);
             _segments[_filled / Slots].Put(_filled % Slots, signature);
@@ -43,17 +44,18 @@ internal sealed class TransposedRows : IValueIndex, IFiltered
 
     public int FrequentValues => _rows.FrequentValues;
 
-    public long Bytes => _segments.Sum(static segment => segment.Bytes) + _rows.Bytes;
+    public long Bytes => _chunks.Sum(static chunk => chunk.Bytes) + _rows.Bytes;
 
     public int Run(ValueQuery query)
     {
-        var plan = new BitPlan(Plan(query), _rows);
+        var plan = BitPlan.For(Plan(query), _rows);
+        bool checks = _checks && !HasRows(query);
         int admitted = 0;
         for (int s = 0; s < _segments.Length; s++)
         {
             if (s + 1 < _segments.Length) plan.Prefetch(_segments[s + 1]);
             plan.TryAdmit(_segments[s], _mask, out int survivors, out _); // true: nobody writes
-            admitted += _checks && !plan.IsExact ? Check(query, s) : survivors;
+            admitted += checks ? Check(query, s) : survivors;
         }
 
         return admitted;
@@ -88,10 +90,22 @@ internal sealed class TransposedRows : IValueIndex, IFiltered
 
     void IFiltered.GrowExact(int rows)
     {
-        foreach (FilterBits segment in _segments) segment?.GrowExact(rows);
+        foreach (FilterChunk chunk in _chunks) chunk.GrowExact(rows);
     }
 
     void IFiltered.Backfill(int slot, int row) => _segments[slot / Slots].Backfill(slot % Slots, row);
+
+    private FilterBits Take()
+    {
+        if (_chunks.Count > 0 && _chunks[^1].TryTake(Slots) is { } taken) return taken;
+
+        var chunk = new FilterChunk(FilterChunk.SlotsMax, BloomBits, _rows.Capacity);
+        _chunks.Add(chunk);
+        return chunk.TryTake(Slots)!;
+    }
+
+    // The bits alone decide then.
+    private bool HasRows(ValueQuery query) => query.Conditions.All(condition => condition.All(value => _rows.TryFindRow(FilterValue.Of(Term(value)), out _)));
 
     private int Check(ValueQuery query, int segment)
     {
