@@ -61,8 +61,8 @@ internal sealed class AnnBenchmark : IBenchmark
                     head.Add($"No FAISS: {fault.Trim()}. Debian has python3-faiss (SSE only), PyPI faiss-cpu; name an interpreter by --python, a folder with the module by --faiss.");
                 }
 
-                (List<AnnWay> mesh, AnnWay shipped) = await PrepareAsync(peer, data, filters, clusters, head, cancellation);
-                var run = new AnnRun(data, truth, bitmaps, filters, ks, recalls, Seconds(options), Math.Max(1, options.Int("rounds")), cancellation);
+                (List<AnnWay> mesh, AnnWay shipped, FeedMeshIndex index) = await PrepareAsync(peer, data, filters, clusters, head, cancellation);
+                var run = new AnnRun(data, truth, bitmaps, index, filters, ks, recalls, Seconds(options), Math.Max(1, options.Int("rounds")), cancellation);
                 return await run.RunAsync(mesh, shipped, faiss, head);
             }
         }
@@ -96,11 +96,11 @@ internal sealed class AnnBenchmark : IBenchmark
             .. indexes.Where(index => index.Kind != "sq8").Select(index => new FaissWay(peer, index.Kind, index.Lists, isPost: true))];
     }
 
-    private static async Task<(List<AnnWay> Ways, AnnWay Shipped)> PrepareAsync(
+    private static async Task<(List<AnnWay> Ways, AnnWay Shipped, FeedMeshIndex First)> PrepareAsync(
         FaissPeer? peer, AnnData data, AnnFilterSet[] filters, int[] clusters, List<string> head, CancellationToken cancellation)
     {
         var ways = new List<AnnWay>();
-        AnnWay? shipped = null;
+        FeedMeshIndex? first = null;
         foreach (int count in clusters)
         {
             Say($"FeedMesh {count} clusters");
@@ -112,10 +112,10 @@ internal sealed class AnnBenchmark : IBenchmark
             head.Add($"FeedMesh with {count} clusters: {index.Index.Bytes / (double)data.Rows:N0} bytes a row in vectors, bytes and filter rows; {index.Index.Filters.FrequentValues} values with a row of their own");
             ways.Add(FeedMeshWay.Probing(index, count));
             ways.Add(FeedMeshWay.Exact(index, count));
-            shipped ??= FeedMeshWay.AsShipped(index, count);
+            first ??= index;
         }
 
-        return (ways, shipped!);
+        return (ways, FeedMeshWay.AsShipped(first!, clusters[0]), first!);
     }
 
     private static double Seconds(BenchmarkOptions options) => Math.Clamp(options.Doubles("seconds")[0], 0.01, 60);

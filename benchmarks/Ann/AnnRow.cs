@@ -13,7 +13,7 @@ internal sealed record AnnRow(AnnFilterSet Filters, SelectorCost Cost, int K, do
     /// <summary>FAISS with its selector made for each query.</summary>
     public double FaissSelecting => Faiss is null ? double.NaN : Cost.FaissQps(Faiss.Qps, IsBatch);
 
-    /// <summary>FeedMesh with its filter parsed to FAISS with its selector made.</summary>
+    /// <summary>FeedMesh with its filter compiled to FAISS with its selector made.</summary>
     public double RatioSelecting => FeedMesh is null ? double.NaN : Cost.FeedMeshQps(FeedMesh.Qps, IsBatch) / FaissSelecting;
 
     public IReadOnlyList<string> Cells =>

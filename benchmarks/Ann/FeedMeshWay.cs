@@ -36,9 +36,12 @@ internal sealed class FeedMeshIndex
 
     public int QueryCount => _queries.Length;
 
-    /// <summary>Parses a query's filter, as each request does.</summary>
+    /// <summary>Makes a plan of a query's filter, as a request does whose filter was not asked before.</summary>
+    public BitPlan Compile(AnnFilterSet filters, int query) => BitPlan.For(Parse(filters, query).Plan, Index.Filters);
+
+    /// <summary>Parses a query's filter.</summary>
     /// <exception cref="InvalidOperationException">The parser refuses it.</exception>
-    public static RowFilter Parse(AnnFilterSet filters, int query) => FilterParser.TryParse(filters.Text(query), out FilterPlan plan, out string fault)
+    private static RowFilter Parse(AnnFilterSet filters, int query) => FilterParser.TryParse(filters.Text(query), out FilterPlan plan, out string fault)
         ? new RowFilter(ItemHashSet.Empty, Audience.Anyone, plan)
         : throw new InvalidOperationException($"The filter of query {query} {fault}.");
 
