@@ -1,5 +1,5 @@
-using System.Globalization;
 using System.Text;
+using Mesh.Retrieval.Syntax;
 
 namespace Mesh.Retrieval.Filters;
 
@@ -17,42 +17,25 @@ namespace Mesh.Retrieval.Filters;
 internal sealed class FilterParser
 {
     public const int LengthMax = 2_000;
-    public const int DepthMax = 32;
 
-    private readonly string _text;
+    private readonly TextCursor _text;
     private readonly List<FilterStep> _steps = [];
-    private int _at;
-    private int _depth;
 
-    private FilterParser(string text) => _text = text;
+    private FilterParser(TextCursor text) => _text = text;
 
     /// <summary>Compiles a filter; empty or blank text is the filter that admits all.</summary>
     public static bool TryParse(string text, out FilterPlan plan, out string fault)
     {
-        plan = FilterPlan.All;
-        fault = "";
-        if (text.Length > LengthMax)
-        {
-            fault = $"is {text.Length} characters long; at most {LengthMax} are allowed";
-            return false;
-        }
+        FilterPlan read = FilterPlan.All;
+        bool isRead = TextCursor.TryRead(text, LengthMax, cursor => read = new FilterParser(cursor).Read(), "AND, OR or the end", out fault);
+        plan = isRead ? read : FilterPlan.All;
+        return isRead;
+    }
 
-        var parser = new FilterParser(text);
-        parser.SkipBlanks();
-        if (parser._at == text.Length) return true;
-
-        try
-        {
-            parser.Either();
-            if (parser._at < text.Length) throw parser.Unexpected("AND, OR or the end");
-            plan = new FilterPlan(parser._steps);
-            return true;
-        }
-        catch (FormatException exception)
-        {
-            fault = exception.Message;
-            return false;
-        }
+    private FilterPlan Read()
+    {
+        Either();
+        return new FilterPlan(_steps);
     }
 
     private void Either()
@@ -77,38 +60,36 @@ internal sealed class FilterParser
 
     private void One()
     {
-        if (++_depth > DepthMax) throw Fault(_at, $"is nested deeper than {DepthMax} levels");
-
+        _text.Enter();
         if (TakeWord("NOT"))
         {
             One();
             _steps.Add(new FilterStep(FilterOperator.Not, null));
         }
-        else if (Take('('))
+        else if (_text.Take("("))
         {
             Either();
-            if (!Take(')')) throw Unexpected("')'");
+            if (!_text.Take(")")) throw _text.Unexpected("')'");
         }
         else
         {
             _steps.Add(new FilterStep(FilterOperator.Term, Term()));
         }
 
-        _depth--;
+        _text.Leave();
     }
 
     private FilterTerm Term()
     {
-        int start = _at;
-        while (_at < _text.Length && !IsBoundary(_text[_at]) && _text[_at] is not (':' or '"')) _at++;
-        string field = _text[start.._at];
-        if (field.Length == 0) throw Unexpected("a field, NOT or '('");
-        if (_at == _text.Length || _text[_at] != ':') throw Fault(start, $"'{field}' is not followed by ':' and a value");
-        _at++;
+        int start = _text.At;
+        string field = _text.TakeWhile(static (symbol, _) => !IsBoundary(symbol) && symbol is not (':' or '"'));
+        if (field.Length == 0) throw _text.Unexpected("a field, NOT or '('");
+        if (_text.Here != ':') throw TextCursor.Fault(start, $"'{field}' is not followed by ':' and a value");
+        _text.TakeOne();
 
         (FilterField kind, string key) = Field(field, start);
         string value = Value();
-        SkipBlanks();
+        _text.SkipBlanks();
         return new FilterTerm(kind, key, value);
     }
 
@@ -121,67 +102,41 @@ internal sealed class FilterParser
         "item" => (FilterField.Item, ""),
         _ when name.StartsWith("attribute.", StringComparison.Ordinal) && name.Length > "attribute.".Length =>
             (FilterField.Attribute, name["attribute.".Length..]),
-        _ => throw Fault(position, $"'{name}' is not a field; fields are tag, author, language, safety, item and attribute.NAME"),
+        _ => throw TextCursor.Fault(position, $"'{name}' is not a field; fields are tag, author, language, safety, item and attribute.NAME"),
     };
 
     private string Value()
     {
-        if (_at < _text.Length && _text[_at] == '"') return Quoted();
+        if (_text.Here == '"') return Quoted();
 
-        int start = _at;
-        while (_at < _text.Length && !IsBoundary(_text[_at]) && _text[_at] != '"') _at++;
-        return _at > start ? _text[start.._at] : throw Fault(start, "a value is missing");
+        int start = _text.At;
+        string value = _text.TakeWhile(static (symbol, _) => !IsBoundary(symbol) && symbol != '"');
+        return value.Length > 0 ? value : throw TextCursor.Fault(start, "a value is missing");
     }
 
     private string Quoted()
     {
-        int start = _at++;
+        int start = _text.At;
         var value = new StringBuilder();
-        while (_at < _text.Length && _text[_at] != '"')
+        _text.TakeOne();
+        while (!_text.IsAtEnd && _text.Here != '"')
         {
-            if (_text[_at] == '\\' && ++_at == _text.Length) break;
-            value.Append(_text[_at++]);
+            if (_text.Here == '\\')
+            {
+                _text.TakeOne();
+                if (_text.IsAtEnd) break;
+            }
+
+            value.Append(_text.TakeOne());
         }
 
-        if (_at == _text.Length) throw Fault(start, "the quoted value does not end");
-        _at++;
+        if (_text.IsAtEnd) throw TextCursor.Fault(start, "the quoted value does not end");
+        _text.TakeOne();
         return value.ToString();
     }
 
-    private bool Take(char symbol)
-    {
-        if (_at == _text.Length || _text[_at] != symbol) return false;
-        _at++;
-        SkipBlanks();
-        return true;
-    }
-
     // A word counts only as a whole: "ORANGE:x" does not begin with OR, and "NOT:x" is a field.
-    private bool TakeWord(string word)
-    {
-        int end = _at + word.Length;
-        if (string.CompareOrdinal(_text, _at, word, 0, word.Length) != 0) return false;
-        if (end < _text.Length && !IsBoundary(_text[end])) return false;
-        _at = end;
-        SkipBlanks();
-        return true;
-    }
-
-    private void SkipBlanks()
-    {
-        while (_at < _text.Length && char.IsWhiteSpace(_text[_at])) _at++;
-    }
+    private bool TakeWord(string word) => _text.TakeWord(word, IsBoundary);
 
     private static bool IsBoundary(char symbol) => char.IsWhiteSpace(symbol) || symbol is '(' or ')';
-
-    private FormatException Unexpected(string expected)
-    {
-        int end = _at;
-        while (end < _text.Length && end < _at + 20 && !char.IsWhiteSpace(_text[end])) end++;
-        string found = end == _at ? "the end" : $"'{_text[_at..end]}'";
-        return Fault(_at, $"found {found} where {expected} was expected");
-    }
-
-    private static FormatException Fault(int position, string message) =>
-        new($"at position {position.ToString(CultureInfo.InvariantCulture)}: {message}");
 }
