@@ -7,6 +7,7 @@ using Mesh.Retrieval.Deltas;
 using Mesh.Retrieval.Index;
 using Mesh.Retrieval.Sources;
 using Mesh.Retrieval.Values;
+using Mesh.Testing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
@@ -40,14 +41,15 @@ internal static class Make
     public static RetrievalMetrics Metrics { get; } = new(
         new ServiceCollection().AddMetrics().BuildServiceProvider().GetRequiredService<IMeterFactory>(), new IndexHolder(), new FollowerState(TimeProvider.System));
 
-    public static ValueFormulas Values(ChangingOptions<ValueFormulaOptions> options) => new(options, Metrics, NullLogger<ValueFormulas>.Instance);
+    public static ValueFormulas Values(ReloadableSettings settings) =>
+        new(settings.Monitor<ValueFormulaOptions>(RetrievalOptions.Section), Metrics, NullLogger<ValueFormulas>.Instance);
 
     public static TwoTowerSource TwoTower(string formula = "", QueryMerge merge = QueryMerge.Max, int poolMultiple = 4) =>
-        new(Values(new(new ValueFormulaOptions { ValueFormula = formula })), new TwoTowerShape(merge, poolMultiple), Metrics);
+        new(Values(new(new() { ["Retrieval:ValueFormula"] = formula })), new TwoTowerShape(merge, poolMultiple), Metrics);
 
     public static SemanticIdSource SemanticId(int scanMax, string formula = "") =>
         new(new HistoryDecoder(Options.TrendingPrior), BeamShape.From(Options) with { RowsPerPrefixMax = scanMax },
-            Values(new(new ValueFormulaOptions { SemanticIdValueFormula = formula })), Metrics);
+            Values(new(new() { ["Retrieval:SemanticIdValueFormula"] = formula })), Metrics);
 
     /// <summary>Every live row whose codes begin so, by what the tree gives a reader.</summary>
     public static List<RowState> Under(PrefixTree tree, params uint[] codes)

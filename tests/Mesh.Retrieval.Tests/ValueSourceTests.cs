@@ -5,6 +5,7 @@ using Mesh.Retrieval.Filters;
 using Mesh.Retrieval.Index;
 using Mesh.Retrieval.Sources;
 using Mesh.Retrieval.Values;
+using Mesh.Testing;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
@@ -159,8 +160,8 @@ public sealed class ValueSourceTests
         string[] formulas = ["", "age_hours", "0 - age_hours", "count.like"];
         string[] expected = [.. formulas.Select(formula => Answer(Make.TwoTower(formula), query))];
         Assert.Equal(formulas.Length, expected.Distinct().Count());
-        var options = new ChangingOptions<ValueFormulaOptions>(new ValueFormulaOptions());
-        using ValueFormulas values = Make.Values(options);
+        var settings = new ReloadableSettings([]);
+        using ValueFormulas values = Make.Values(settings);
         var source = new TwoTowerSource(values, new TwoTowerShape(QueryMerge.Max, 4), Make.Metrics);
         var seen = new ConcurrentDictionary<string, int>();
         using var stop = new CancellationTokenSource(TimeSpan.FromMinutes(1));
@@ -171,7 +172,7 @@ public sealed class ValueSourceTests
         }))];
         for (int change = 0; !stop.IsCancellationRequested && (seen.Count < formulas.Length || seen.Values.Sum() < 300); change++)
         {
-            options.Change(new ValueFormulaOptions { ValueFormula = change % 5 == 4 ? "nonsense(" : formulas[change % 5] });
+            settings.Change("Retrieval:ValueFormula", change % 5 == 4 ? "nonsense(" : formulas[change % 5]);
             await Task.Yield();
         }
 
@@ -183,25 +184,25 @@ public sealed class ValueSourceTests
     [Fact]
     public void A_bad_formula_is_refused_as_a_whole_logged_and_the_ones_before_stay()
     {
-        var options = new ChangingOptions<ValueFormulaOptions>(new ValueFormulaOptions { ValueFormula = "similarity * 2" });
+        var settings = new ReloadableSettings(new() { ["Retrieval:ValueFormula"] = "similarity * 2" });
         var logger = new ListLogger();
         var outcomes = new List<string>();
         using var listener = Listen("mesh.retrieval.value.changes", (_, outcome) => outcomes.Add(outcome));
-        using var values = new ValueFormulas(options, Make.Metrics, logger);
+        using var values = new ValueFormulas(settings.Monitor<ValueFormulaOptions>(RetrievalOptions.Section), Make.Metrics, logger);
 
-        options.Change(new ValueFormulaOptions { ValueFormula = "similarity * rate.lik", SemanticIdValueFormula = "trending +" });
+        settings.Change(("Retrieval:ValueFormula", "similarity * rate.lik"), ("Retrieval:SemanticIdValueFormula", "trending +"));
         Assert.Equal("similarity * 2", values.Current.TwoTowerText);
         string refused = Assert.Single(logger.Lines);
         Assert.StartsWith("Error: New value formulas refused: Retrieval:ValueFormula at position 13: 'rate.lik' is not a name", refused, StringComparison.Ordinal);
         Assert.Contains("; Retrieval:SemanticIdValueFormula at position 10: found the end", refused, StringComparison.Ordinal);
         Assert.EndsWith("Those before stay: two-tower ranks by 'similarity * 2', semantic-id by 'trending'", refused, StringComparison.Ordinal);
 
-        options.Change(new ValueFormulaOptions { ValueFormula = "engagement", SemanticIdValueFormula = "trending" });
+        settings.Change(("Retrieval:ValueFormula", "engagement"), ("Retrieval:SemanticIdValueFormula", "trending"));
         Assert.Equal("engagement", values.Current.TwoTower!.Text);
         Assert.Null(values.Current.SemanticId);
         Assert.Equal("Information: Value formulas changed: two-tower ranks by 'engagement', semantic-id by 'trending'", logger.Lines[1]);
 
-        options.Change(new ValueFormulaOptions { ValueFormula = " engagement " });
+        settings.Change("Retrieval:ValueFormula", " engagement ");
         Assert.Equal(2, logger.Lines.Count);
         lock (outcomes) Assert.Equal(["refused", "taken"], outcomes);
     }
