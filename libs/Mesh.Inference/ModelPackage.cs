@@ -30,10 +30,10 @@ public enum ModelGraphs
 public sealed class ModelPackage : Leased
 {
     /// <summary>
-    /// Fewest rows of a run of candidates.onnx: a single row takes a matrix-vector path that differs in the last bit, so a lone
-    /// candidate is padded to two rows.
+    /// Fewest rows of a run of candidates.onnx and of item.onnx: a single row takes a matrix-vector path that differs in the last bit, so a lone
+    /// candidate, or item, is padded to two rows.
     /// </summary>
-    public const int CandidateRowsMin = 2;
+    public const int RowsMin = 2;
 
     private const string CodebooksFile = "codebooks.safetensors";
 

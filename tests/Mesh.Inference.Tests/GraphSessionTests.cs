@@ -22,7 +22,7 @@ public sealed class GraphSessionTests
         foreach (int count in new[] { 1, 2, 3, 7, 10, 100, 500, 1_500 })
         {
             int[] picked = [.. Enumerable.Range(0, 1_500).ToArray().OrderBy(_ => random.Next()).Take(count)];
-            int rows = Math.Max(count, ModelPackage.CandidateRowsMin);
+            int rows = Math.Max(count, ModelPackage.RowsMin);
             foreach (int batch in new[] { 1, 3 })
             {
                 var some = new CandidateTensors(model.SemanticIds, batch, rows);

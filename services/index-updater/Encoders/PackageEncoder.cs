@@ -14,9 +14,6 @@ namespace Mesh.IndexUpdater.Encoders;
 /// </summary>
 internal sealed class PackageEncoder : IItemEncoder
 {
-    // A single row takes another path through the matrix products, which differs in the last bit: an item alone is run twice.
-    private const int RowsMin = 2;
-
     private readonly ModelPackage _package;
     private readonly IndexUpdaterMetrics _metrics;
     private readonly ILogger _logger;
@@ -43,7 +40,7 @@ internal sealed class PackageEncoder : IItemEncoder
     {
         if (items.Count == 0) return [];
         FeatureSettings features = _package.Manifest.Features;
-        int rows = Math.Max(RowsMin, items.Count);
+        int rows = Math.Max(ModelPackage.RowsMin, items.Count);
         var tokens = new TensorBuffer(TensorElement.Int64, rows, features.TokensMax);
         var codes = new TensorBuffer(TensorElement.Int64, rows, Codebooks.Levels);
         var vectors = new TensorBuffer(TensorElement.Float, rows, Dimensions);

@@ -41,7 +41,7 @@ public sealed class TransformerOptions
     public double EarlyRefreshBeta { get; init; } = 1;
 
     /// <summary>Candidates of one chunk; short ones are padded, so that every run has the same rows. Default 64.</summary>
-    [Range(ModelPackage.CandidateRowsMin, 4_096)]
+    [Range(ModelPackage.RowsMin, 4_096)]
     public int ChunkRows { get; init; } = 64;
 
     /// <summary>Most chunks of one run. Default 8; a GPU wants more.</summary>
