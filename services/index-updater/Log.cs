@@ -35,8 +35,8 @@ internal static partial class Log
     [LoggerMessage(EventId = 5011, Level = LogLevel.Error, Message = "Shard {Shard} was on model {Model}, which cannot be opened any more: it goes over to {Default} at once")]
     public static partial void LiveModelLost(ILogger logger, uint shard, string model, string @default, Exception exception);
 
-    [LoggerMessage(EventId = 5012, Level = LogLevel.Error, Message = "Model {Model} was chosen for shard {Shard} and cannot be opened; {Live} stays live. The next tick tries again")]
-    public static partial void ChosenModelRefused(ILogger logger, uint shard, string model, string live, Exception exception);
+    [LoggerMessage(EventId = 5012, Level = LogLevel.Error, Message = "Model {Model} was chosen for shard {Shard} and cannot be opened: {Reason} {Live} stays live. Every tick tries again; those that fail are only counted (mesh.index_updater.model.refused)")]
+    public static partial void ChosenModelRefused(ILogger logger, uint shard, string model, string live, string reason);
 
     [LoggerMessage(EventId = 5013, Level = LogLevel.Information, Message = "Shard {Shard} goes over to model {Model}: {Items} items are encoded for it")]
     public static partial void ModelSwitchBegun(ILogger logger, uint shard, string model, int items);

@@ -253,6 +253,25 @@ public sealed class ModelSwitchTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_chosen_package_that_is_away_is_told_once_until_it_was_back()
+    {
+        const int ChosenModelRefused = 5012;
+        await FillAsync(5);
+        _b.BeforeBatch = _ => throw new InvalidOperationException("Not yet.");
+        await GoLiveAsync("model-b", T + 1);
+        _b.BeforeBatch = static _ => { };
+        _rig.Models.Remove("model-b");
+
+        for (int tick = 0; tick < 5; tick++) await TickAsync();
+        string told = Assert.Single(_rig.Logs.Of(ChosenModelRefused));
+        _rig.Models.Add(_b);
+        await TickAsync();
+
+        Assert.Contains("There is no model 'model-b'.", told, StringComparison.Ordinal);
+        Assert.Equal("model-b", (await _rig.HeadAsync()).ModelVersion);
+    }
+
+    [Fact]
     public async Task A_live_model_that_is_gone_gives_way_to_the_configured_one_and_a_snapshot_says_so()
     {
         await FillAsync(20);

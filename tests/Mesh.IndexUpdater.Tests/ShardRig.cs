@@ -8,8 +8,8 @@ using Mesh.IndexUpdater.Encoders;
 using Mesh.IndexUpdater.Shards;
 using Mesh.Numerics;
 using Mesh.Snapshots;
+using Mesh.Testing;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
 namespace Mesh.IndexUpdater.Tests;
@@ -44,6 +44,8 @@ internal sealed class ShardRig : IAsyncDisposable
 
     public FakeModels Models { get; } = new();
 
+    public Logs Logs { get; } = new();
+
     public ShardWriter Writer { get; private set; }
 
     public SnapshotReader Snapshots => new(Blobs);
@@ -51,7 +53,7 @@ internal sealed class ShardRig : IAsyncDisposable
     public DeltaLogReader Log => new(State);
 
     public ShardWriter NewWriter() => new(0, new ShardDependencies(
-        State, Publisher, Blobs, Models, Options, Clock, new IndexUpdaterMetrics(_services.GetRequiredService<IMeterFactory>()), NullLogger.Instance));
+        State, Publisher, Blobs, Models, Options, Clock, new IndexUpdaterMetrics(_services.GetRequiredService<IMeterFactory>()), Logs));
 
     /// <summary>The process is gone with all that it had in memory; another loads what is durable.</summary>
     public async Task RestartAsync()

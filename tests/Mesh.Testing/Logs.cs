@@ -1,10 +1,10 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 
-namespace Mesh.Ranker.Tests.Fakes;
+namespace Mesh.Testing;
 
 /// <summary>What a service logged, by event id.</summary>
-internal sealed class Logs : ILoggerProvider, ILogger
+public sealed class Logs : ILoggerProvider, ILogger
 {
     private readonly ConcurrentQueue<(int Id, string Message)> _entries = new();
 

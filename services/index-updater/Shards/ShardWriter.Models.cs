@@ -23,6 +23,7 @@ internal sealed partial class ShardWriter
     // Written within a turn.
     private Task _switching = Task.CompletedTask;
     private ModelSwitch? _change; // the one under way, or one that failed and is tried again; null where the model that is wanted is live
+    private string? _refusedVersion; // chosen, could not be opened, and said so in the log
     private CancellationTokenSource _switchStopping = new();
 
     /// <summary>Stores which model shall be live and begins to encode the catalogue for it. An earlier message than the newest changes nothing.</summary>
@@ -59,11 +60,14 @@ internal sealed partial class ShardWriter
         try
         {
             BeginSwitch(loaded, chosen!.Stamp is null ? _with.Models.Default : _with.Models.Open(chosen.Version, chosen.Path), isTick: true);
+            _refusedVersion = null;
         }
         catch (ModelRejectedException exception)
         {
             _with.Metrics.ModelRefused();
-            Log.ChosenModelRefused(_with.Logger, _shard, chosen!.Version, loaded.Model.Version, exception);
+            if (_refusedVersion == chosen!.Version) return; // a tick is a minute, and the package may be away for days
+            _refusedVersion = chosen.Version;
+            Log.ChosenModelRefused(_with.Logger, _shard, chosen.Version, loaded.Model.Version, exception.Message);
         }
     }
 
