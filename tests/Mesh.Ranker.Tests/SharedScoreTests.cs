@@ -101,6 +101,31 @@ public sealed class SharedScoreTests : IDisposable
     }
 
     [Fact]
+    public async Task An_encoding_that_many_wait_for_and_that_fails_is_one_failure()
+    {
+        using RankerApp app = App(new() { ["Ranker:Transformer:BreakerFailures"] = "2" });
+        using var meters = new Meters(app.Services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>());
+        ScoreRequest request = ScoreRequests.Request(seed: 1, 10);
+        _model.Encoding = () =>
+        {
+            Assert.True(_released.Wait(Patience));
+            throw new InvalidOperationException("broken graph");
+        };
+
+        Task<ScoreResponse>[] waiting = [.. Enumerable.Range(0, 6).Select(_ => app.ScoreAsync(request))];
+        Assert.True(SpinWait.SpinUntil(() => meters["mesh.ranker.context.lookups outcome=joined"] == 5, Patience), "not all joined");
+        _released.Set();
+        ScoreResponse[] failed = await Task.WhenAll(waiting).WaitAsync(Patience);
+        _model.Encoding = () => { };
+        ScoreResponse next = await app.ScoreAsync(request);
+
+        Assert.All(failed, response => Assert.Contains("broken graph", response.FallbackReason, StringComparison.Ordinal));
+        Assert.Equal(("transformer", ""), (next.Arm, next.FallbackReason));
+        Assert.Empty(app.Logs.Of(BreakerOpened));
+        Assert.Single(app.Logs.Of(RunFailed));
+    }
+
+    [Fact]
     public async Task Requests_without_candidates_leave_nothing_in_the_cache()
     {
         using RankerApp app = App([]);

@@ -46,5 +46,10 @@ internal sealed record Fallback(FallbackKind Kind, string Detail)
 /// <summary>The transformer cannot answer this request; somebody else can.</summary>
 internal sealed class FallbackException(Fallback fallback, Exception? inner = null) : Exception(fallback.ToString(), inner)
 {
+    private int _judged; // interlocked
+
     public Fallback Fallback => fallback;
+
+    /// <summary>True for the first caller only: those who waited for one encoding get one exception, and it is one failure.</summary>
+    public bool TryJudge() => Interlocked.Exchange(ref _judged, 1) == 0;
 }

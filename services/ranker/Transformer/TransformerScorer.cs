@@ -92,7 +92,7 @@ internal sealed class TransformerScorer(
 
     private void Judge(LoadedModel model, FallbackException failed)
     {
-        if (failed.Fallback.Kind != FallbackKind.Failed) return;
+        if (failed.Fallback.Kind != FallbackKind.Failed || !failed.TryJudge()) return;
         if (model.Breaker.Failed()) Log.BreakerOpened(logger, model.Version, failed);
         else if (MayLog()) Log.RunFailed(logger, model.Version, failed);
     }
