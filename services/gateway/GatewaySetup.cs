@@ -39,7 +39,7 @@ internal static class GatewaySetup
 
         IConfigurationSection section = builder.Configuration.GetSection(GatewayOptions.Section);
         IServiceCollection services = builder.Services;
-        services.AddOptions<GatewayOptions>().Bind(section).ValidateDataAnnotations().ValidateOnStart();
+        services.AddStartOptions<GatewayOptions>(GatewayOptions.Section);
         services.AddSingleton<IValidateOptions<GatewayOptions>, GatewayOptionsRules>();
         services.AddSingleton<GatewayMetrics>();
         services.AddSingleton<IRetrievalApps, SidecarRetrievalApps>();

@@ -13,7 +13,7 @@ internal static class IndexUpdaterSetup
     public static void AddIndexUpdater(this WebApplicationBuilder builder)
     {
         IServiceCollection services = builder.Services;
-        services.AddOptions<IndexUpdaterOptions>().Bind(builder.Configuration.GetSection("IndexUpdater")).ValidateDataAnnotations().ValidateOnStart();
+        services.AddStartOptions<IndexUpdaterOptions>("IndexUpdater");
         services.AddSingleton<IndexUpdaterMetrics>();
 
         builder.AddInference();

@@ -1,3 +1,4 @@
+using Mesh.Hosting;
 using Mesh.Inference;
 using Mesh.Numerics;
 using Mesh.Ranker.Heuristic;
@@ -15,8 +16,8 @@ internal static class RankerSetup
     {
         IServiceCollection services = builder.Services;
         IConfigurationSection section = builder.Configuration.GetSection("Ranker");
-        services.AddOptions<RankerOptions>().Bind(section).ValidateDataAnnotations().ValidateOnStart();
-        services.AddOptions<HeuristicOptions>().Bind(section.GetSection("Heuristic")).ValidateDataAnnotations().ValidateOnStart();
+        services.AddStartOptions<RankerOptions>("Ranker");
+        services.AddStartOptions<HeuristicOptions>("Ranker:Heuristic");
         services.AddSingleton<IValidateOptions<HeuristicOptions>, HeuristicOptionsCheck>();
 
         // Not validated by the framework: its validation throws into whoever reloads the configuration. ScoreWeights checks.
@@ -36,12 +37,12 @@ internal static class RankerSetup
         // of one row takes another path through the kernels, with other last bits (3 of 2,048 candidates at a height of 200).
         builder.Configuration.Sources.Insert(0, new MemoryConfigurationSource { InitialData = [new("Inference:IntraOpThreads", "1")] });
         builder.AddInference();
-        services.AddTransformer(section.GetSection("Transformer"));
+        services.AddTransformer();
     }
 
-    private static void AddTransformer(this IServiceCollection services, IConfigurationSection section)
+    private static void AddTransformer(this IServiceCollection services)
     {
-        services.AddOptions<TransformerOptions>().Bind(section).ValidateDataAnnotations().ValidateOnStart();
+        services.AddStartOptions<TransformerOptions>("Ranker:Transformer");
         services.AddSingleton<IModelStore, PackageStore>();
         services.AddSingleton(provider => new ModelSet(Options(provider).ModelsMax, Metrics(provider)));
         services.AddSingleton<ModelKeeper>();

@@ -17,7 +17,7 @@ internal static class RetrievalSetup
     public static void AddRetrieval(this WebApplicationBuilder builder)
     {
         IServiceCollection services = builder.Services;
-        services.AddOptions<RetrievalOptions>().BindConfiguration(RetrievalOptions.Section).ValidateDataAnnotations().ValidateOnStart();
+        services.AddStartOptions<RetrievalOptions>(RetrievalOptions.Section);
         services.AddSingleton<IValidateOptions<RetrievalOptions>, RetrievalOptionsRules>();
 
         // Not validated by the framework: its validation throws into whoever reloads the configuration. ValueFormulas checks.

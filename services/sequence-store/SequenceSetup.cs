@@ -1,4 +1,5 @@
 using Dapr.Actors;
+using Mesh.Hosting;
 using Mesh.SequenceStore.Sequences;
 using Mesh.SequenceStore.Storage;
 using Mesh.SequenceStore.Training;
@@ -19,7 +20,7 @@ internal static class SequenceSetup
     public static void AddSequenceStore(this WebApplicationBuilder builder)
     {
         IServiceCollection services = builder.Services;
-        services.AddOptions<SequenceOptions>().Bind(builder.Configuration.GetSection("Sequence")).ValidateDataAnnotations().ValidateOnStart();
+        services.AddStartOptions<SequenceOptions>("Sequence");
         services.AddSingleton<SequenceMetrics>();
 
         services.AddSingleton<IUserStateStore, SidecarUserState>();

@@ -170,6 +170,23 @@ public sealed class EndpointTests
     }
 
     [Fact]
+    public async Task Settings_that_become_invalid_while_the_service_runs_change_nothing_and_throw_at_nobody()
+    {
+        var log = new FakeLog();
+        log.Append([Make.Upsert(1, Make.Row("a"))]);
+        await using var app = new RetrievalApp(log, ("Retrieval:ItemsMax", "5"));
+        HttpClient client = await app.ReadyClientAsync();
+
+        app.Settings.Change(("Retrieval:ItemsMax", "0"), ("Retrieval:BloomBits", "many"), ("Inference:Provider", ""), ("Models:Default", "../elsewhere"));
+        log.Append([Make.Upsert(2, Make.Row("b"))]);
+        await Eventually.True(() => app.Index.Items == 2, "deltas go on");
+
+        RetrieveResponse response = await (await client.PostAsync("/retrieve", Make.Request(null, ("trending", 5)))).ReadAsync<RetrieveResponse>();
+        Assert.Equal(2, response.Candidates.Count);
+        Assert.Equal(5, app.Services.GetRequiredService<Microsoft.Extensions.Options.IOptionsMonitor<RetrievalOptions>>().CurrentValue.ItemsMax);
+    }
+
+    [Fact]
     public async Task Not_ready_and_503_until_index_updater_answers_then_ready()
     {
         var log = new FakeLog { IsDown = true };
