@@ -1,4 +1,6 @@
 using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
 using Mesh.Numerics;
 
 namespace Mesh.Benchmarks.Ann;
@@ -18,6 +20,7 @@ internal sealed class AnnData
     public static readonly int[] Cardinalities = [2, 5, 20, 100, 1_000, 30];
 
     private const int Clusters = 2_000, SuperCentres = 60, BlockRows = 4_096;
+    private const int HashedBytes = 1 << 24;
 
     private readonly bool _isEasy;
     private readonly int _seed;
@@ -57,8 +60,15 @@ internal sealed class AnnData
 
     public int Dimensions { get; }
 
-    /// <summary>Names the data: whoever keeps something made of it files it under this.</summary>
-    public string Key => $"{Kind}-{Rows}x{Dimensions}-{_seed}";
+    /// <summary>Names the data, by what they hold: whoever keeps something made of them files it under this.</summary>
+    public string Key
+    {
+        get
+        {
+            ReadOnlySpan<byte> bytes = MemoryMarshal.AsBytes(Vectors);
+            return $"{Kind}-{Rows}x{Dimensions}-{Convert.ToHexStringLower(SHA256.HashData(bytes[..Math.Min(bytes.Length, HashedBytes)]))[..8]}";
+        }
+    }
 
     /// <summary>[rows, dimensions]</summary>
     public ReadOnlySpan<float> Vectors => _vectors.Span;
