@@ -87,8 +87,7 @@ internal sealed class BitPlan
         do
         {
             version = bits.BeginRead();
-            BitWords.And(bits.Exact(FilterBits.LiveRow), bits.Exact(FilterBits.VisibleRow), mask);
-            _program.Run(bits, mask);
+            Admit(bits.Chunk, bits.First, mask);
         }
         while (!bits.EndRead(version) && ++tries < TriesMax);
 
@@ -100,8 +99,24 @@ internal sealed class BitPlan
         }
 
         admitted = (int)BitWords.PopCount(mask);
-        return _generation == _rows.Generation;
+        return !IsOutdated;
     }
+
+    /// <summary>
+    /// Slots of a chunk, of many segments at once: each row is read from end to end. A segment whose version has changed meanwhile is to be
+    /// asked again by <see cref="TryAdmit"/>.
+    /// </summary>
+    /// <param name="first">Word of the chunk's rows.</param>
+    /// <param name="mask">Written: a word for each 64 slots.</param>
+    public void Admit(FilterChunk chunk, int first, Span<ulong> mask)
+    {
+        ReadOnlySpan<ulong> rows = chunk.Exact.Span;
+        BitWords.And(rows.Slice((FilterBits.LiveRow * chunk.Stride) + first, mask.Length), rows.Slice((FilterBits.VisibleRow * chunk.Stride) + first, mask.Length), mask);
+        _program.Run(chunk, first, mask);
+    }
+
+    /// <summary>Whether values have become frequent since the plan was made: another one is needed.</summary>
+    public bool IsOutdated => _generation != _rows.Generation;
 
     private Node Compile(FilterPlan filter)
     {

@@ -28,11 +28,13 @@ internal sealed class FilterBits
     /// <param name="first">Word of a chunk's rows where those of this segment begin.</param>
     public FilterBits(FilterChunk chunk, int first, int words) => (_chunk, _first, _words) = (chunk, first, words);
 
+    public FilterChunk Chunk => _chunk;
+
+    /// <summary>Word of the chunk's rows where those of this segment begin.</summary>
+    public int First => _first;
+
     /// <summary>Words of a row.</summary>
     public int Words => _words;
-
-    /// <summary>Words from a row to the next, in <see cref="ExactRows"/> and <see cref="BloomRows"/>.</summary>
-    public int Stride => _chunk.Stride;
 
     /// <summary>Slots whose bits a reader may take for members, 64 to a word, among those that are alive.</summary>
     public ReadOnlySpan<ulong> Exact(int row) => _chunk.Exact.Span.Slice(At(row), _words);
@@ -41,12 +43,6 @@ internal sealed class FilterBits
     public bool Has(int row, int slot) => (Exact(row)[slot >> 6] >> (slot & 63) & 1) != 0;
 
     public ReadOnlySpan<ulong> Bloom(int bit) => _chunk.Bloom.Span.Slice(At(bit), _words);
-
-    /// <summary>All exact rows, those without a value among them, from this segment's first word on.</summary>
-    public ReadOnlySpan<ulong> ExactRows => _chunk.Exact.Span[_first..];
-
-    /// <summary>All Bloom rows, from this segment's first word on.</summary>
-    public ReadOnlySpan<ulong> BloomRows => _chunk.Bloom.Span[_first..];
 
     /// <summary>Begins to fetch a row that is going to be read.</summary>
     /// <param name="row">An exact row, or the complement of a Bloom row.</param>

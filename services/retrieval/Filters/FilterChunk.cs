@@ -18,13 +18,21 @@ internal sealed class FilterChunk
     private volatile AlignedBuffer<ulong> _exact; // replaced whole by the writer when rows are added
     private int _taken;                           // writer only
 
-    public FilterChunk(int slots, int bloomBits, int exactRows)
+    /// <param name="firstWord">Words of the chunks before.</param>
+    public FilterChunk(int firstWord, int slots, int bloomBits, int exactRows)
     {
+        FirstWord = firstWord;
         _words = slots / 64;
         Stride = _words + PadWords;
         Bloom = new AlignedBuffer<ulong>(bloomBits * Stride);
         _exact = new AlignedBuffer<ulong>(exactRows * Stride);
     }
+
+    /// <summary>Words of a row of all chunks before this one.</summary>
+    public int FirstWord { get; }
+
+    /// <summary>Words of a row.</summary>
+    public int Words => _words;
 
     /// <summary>Words from a row to the next.</summary>
     public int Stride { get; }

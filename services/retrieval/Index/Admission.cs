@@ -1,3 +1,4 @@
+using Mesh.Numerics;
 using Mesh.Retrieval.Filters;
 
 namespace Mesh.Retrieval.Index;
@@ -8,7 +9,8 @@ namespace Mesh.Retrieval.Index;
 /// </summary>
 internal sealed class Admission
 {
-    private const int WordsMax = Segment.RowsMax / 64;
+    // Segments asked together: their masks stay in the first cache.
+    private const int TogetherMax = 512;
 
     // Segments ahead of the turn whose bits are fetched. Measured on 1,000,000 x 64 in 4,096 clusters, 29 terms, 128 segments: 1, 2, 4.
     private const int Ahead = 3;
@@ -20,8 +22,9 @@ internal sealed class Admission
     private int _segments;
     private bool _hasChangedPlan;
 
+    private ulong[] _masks = []; // a word for each 64 slots of all chunks
+
     // By number of a segment.
-    private ulong[] _masks = [];
     private int[] _admitted = []; // -1: not looked at
     private int[] _versions = [];
 
@@ -34,12 +37,15 @@ internal sealed class Admission
         (_index, _filter, _plan, _slots) = (index, filter, plan, slots);
         _segments = index.Segments.Length;
         _hasChangedPlan = false;
+        if (_segments == 0) return;
         if (_admitted.Length < _segments)
         {
             int room = _segments + (_segments / 4);
-            _masks = new ulong[room * WordsMax];
             (_admitted, _versions) = (new int[room], new int[room]);
         }
+
+        FilterBits last = index.Segments[_segments - 1].Filter;
+        if (_masks.Length < WordOf(last) + last.Words) _masks = new ulong[last.Chunk.FirstWord + last.Chunk.Words];
 
         _admitted.AsSpan(0, _segments).Fill(-1);
     }
@@ -55,11 +61,19 @@ internal sealed class Admission
     public long LookAll(CancellationToken cancellation)
     {
         long rows = 0;
-        for (int number = 0; number < _segments; number++)
+        for (int from = 0, end; from < _segments; from = end)
         {
-            if ((number & 63) == 0) cancellation.ThrowIfCancellationRequested();
-            Look(number);
-            rows += _admitted[number];
+            // Segments lie in their chunk in the order of their numbers.
+            FilterBits first = _index.Segments[from].Filter;
+            for (end = from; end < _segments && end - from < TogetherMax && _index.Segments[end].Filter.Chunk == first.Chunk; end++)
+            {
+                _versions[end] = _index.Segments[end].Filter.BeginRead();
+            }
+
+            cancellation.ThrowIfCancellationRequested();
+            FilterBits last = _index.Segments[end - 1].Filter;
+            _plan.Admit(first.Chunk, first.First, _masks.AsSpan(WordOf(first), last.First + last.Words - first.First));
+            for (int number = from; number < end; number++) rows += Confirm(number);
         }
 
         return rows;
@@ -89,7 +103,7 @@ internal sealed class Admission
     public Segment At(int number, out ReadOnlySpan<ulong> mask)
     {
         Segment segment = _index.Segments[number];
-        mask = _masks.AsSpan(number * WordsMax, segment.Filter.Words);
+        mask = Mask(segment.Filter);
         return segment;
     }
 
@@ -126,12 +140,25 @@ internal sealed class Admission
     private void Look(int number)
     {
         FilterBits bits = _index.Segments[number].Filter;
-        while (!_plan.TryAdmit(bits, _masks.AsSpan(number * WordsMax, bits.Words), out _admitted[number], out _versions[number]))
+        while (!_plan.TryAdmit(bits, Mask(bits), out _admitted[number], out _versions[number]))
         {
             _plan = BitPlan.For(_filter.Plan, _index.Filters);
             _hasChangedPlan = true; // what the bits of earlier segments decided, the new plan may not ask again
         }
     }
+
+    // Counts what the bits of a segment admit, if they are still those that were read.
+    private int Confirm(int number)
+    {
+        FilterBits bits = _index.Segments[number].Filter;
+        if (bits.EndRead(_versions[number]) && !_plan.IsOutdated) _admitted[number] = (int)BitWords.PopCount(Mask(bits));
+        else Look(number);
+        return _admitted[number];
+    }
+
+    private Span<ulong> Mask(FilterBits bits) => _masks.AsSpan(WordOf(bits), bits.Words);
+
+    private static int WordOf(FilterBits bits) => bits.Chunk.FirstWord + bits.First;
 
     private void Prefetch(int number)
     {

@@ -270,7 +270,7 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
         if (_chunks.Count > 0 && _chunks[^1].TryTake(slots) is { } bits) return bits;
 
         int room = (int)BitOperations.RoundUpToPowerOf2((uint)Math.Clamp(rows, Segment.RowsMax, FilterChunk.SlotsMax));
-        var chunk = new FilterChunk(room, _shape.Filter.BloomBits, Filters.Capacity);
+        var chunk = new FilterChunk(_chunks.Sum(static held => held.Words), room, _shape.Filter.BloomBits, Filters.Capacity);
         Grew(chunk.Bytes);
         _chunks.Add(chunk);
         return chunk.TryTake(slots)!;
