@@ -17,15 +17,21 @@ internal static class SyntheticSnapshot
 
     private const int Authors = 50_000, Tags = 2_000;
 
-    public static async Task<SnapshotManifest> WriteAsync(ISnapshotBlobs blobs, int items, int dimensions, int seed, CancellationToken cancellation)
+    public static Task<SnapshotManifest> WriteAsync(ISnapshotBlobs blobs, int items, int dimensions, int seed, CancellationToken cancellation) =>
+        WriteAsync(blobs, Rows(items, dimensions, seed), items, dimensions, cancellation);
+
+    public static Task<SnapshotManifest> WriteAsync(ISnapshotBlobs blobs, ItemRow[] rows, int dimensions, CancellationToken cancellation) =>
+        WriteAsync(blobs, rows, rows.Length, dimensions, cancellation);
+
+    private static async Task<SnapshotManifest> WriteAsync(ISnapshotBlobs blobs, IEnumerable<ItemRow> rows, int items, int dimensions, CancellationToken cancellation)
     {
         var manifest = new SnapshotManifest
         {
-            Version = $"synthetic-{items}x{dimensions}-{seed}", Sequence = (ulong)items, ModelVersion = "synthetic", CreatedAtMs = 1_700_000_000_000, CounterHalfLifeHours = 72,
+            Version = $"synthetic-{items}x{dimensions}", Sequence = (ulong)items, ModelVersion = "synthetic", CreatedAtMs = 1_700_000_000_000, CounterHalfLifeHours = 72,
         };
         var codebooks = new ResidualCodebooks(Levels, Codes, dimensions, new float[Levels * Codes * dimensions]);
         return await new SnapshotWriter(blobs).WriteAsync(
-            new SnapshotContent { Manifest = manifest, Dimensions = dimensions, Codebooks = codebooks, Rows = Rows(items, dimensions, seed) }, cancellation);
+            new SnapshotContent { Manifest = manifest, Dimensions = dimensions, Codebooks = codebooks, Rows = rows }, cancellation);
     }
 
     public static IEnumerable<ItemRow> Rows(int items, int dimensions, int seed)

@@ -39,6 +39,27 @@ public sealed class CompactionTests
     }
 
     [Fact]
+    public async Task A_writer_that_never_rests_does_not_keep_a_compaction_from_ending()
+    {
+        LiveIndex index = Make.Index([.. Enumerable.Range(0, 2_000).Select(i => Make.Row($"item-{i}"))]);
+        ulong sequence = index.Sequence;
+        var compaction = new Compaction(index, deltasMax: int.MaxValue);
+        compaction.Start(1, () => ValueTask.CompletedTask, CancellationToken.None);
+
+        for (int i = 0; i < 20_000_000 && !compaction.Task.IsCompleted; i++)
+        {
+            IndexDelta delta = Make.Engage(++sequence, $"item-{i % 2_000}", likes: i);
+            index.Apply(delta, out _);
+            compaction.Note(delta);
+        }
+
+        Assert.True(compaction.Task.IsCompletedSuccessfully);
+        LiveIndex copy = Assert.IsType<LiveIndex>(compaction.TryFinish());
+        Assert.Equal(sequence, copy.Sequence);
+        foreach ((_, RowState state) in index.Vectors.Live()) Assert.Equal(state.Version, copy.Find(state.Facts.ItemId)!.Version);
+    }
+
+    [Fact]
     public async Task A_compaction_that_more_deltas_outrun_than_may_comes_to_nothing()
     {
         LiveIndex index = Make.Index(Make.Row("a"));

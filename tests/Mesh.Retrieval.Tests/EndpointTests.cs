@@ -274,7 +274,8 @@ public sealed class EndpointTests
         Assert.Contains("PrefixScanMax 4096 is over BeamLooksMax 4095", exception.ToString(), StringComparison.Ordinal);
     }
 
-    private static object Bulk(params IndexDeltaBatch[] batches) => new
+    /// <summary>A delivery of the delta topic as the sidecar makes it.</summary>
+    internal static object Bulk(params IndexDeltaBatch[] batches) => new
     {
         id = "bulk",
         topic = Topics.IndexDeltas,

@@ -32,14 +32,23 @@ internal sealed class Compaction(LiveIndex from, int deltasMax)
     public void Start(int threads, Func<ValueTask> done, CancellationToken cancellation) => Task = Task.Run(async () =>
     {
         _copy = from.CopyAt(_sequence, threads);
-        while (!IsOutrun && _noted.Count > LeftForWriter && _noted.TryDequeue(out IndexDelta? delta))
-        {
-            cancellation.ThrowIfCancellationRequested();
-            _copy.Apply(delta, out _);
-        }
-
+        CatchUp(_copy, cancellation);
         await done();
     }, cancellation);
+
+    // In rounds, each of what came during the one before: they get shorter unless deltas come as fast as they can be applied. Then there is
+    // no catching up beside the writer, and the rest is the writer's, which waits for it no longer than a round.
+    private void CatchUp(LiveIndex copy, CancellationToken cancellation)
+    {
+        for (int before = int.MaxValue, round = _noted.Count; round > LeftForWriter && round < before; before = round, round = _noted.Count)
+        {
+            for (int i = 0; i < round && !IsOutrun && _noted.TryDequeue(out IndexDelta? delta); i++)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                copy.Apply(delta, out _);
+            }
+        }
+    }
 
     /// <summary>Writer only. Notes a delta that was applied to the index.</summary>
     public void Note(IndexDelta delta)

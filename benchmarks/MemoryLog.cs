@@ -1,0 +1,56 @@
+using System.Collections.Concurrent;
+using Mesh.Contracts;
+using Mesh.Retrieval.Deltas;
+using Mesh.Snapshots;
+
+namespace Mesh.Benchmarks;
+
+/// <summary>index-updater as far as a replica sees it, in memory: a snapshot and the deltas after it.</summary>
+internal sealed class MemoryLog(int snapshotSequence) : IDeltaFeed
+{
+    private readonly Lock _gate = new();
+    private readonly List<IndexDelta> _deltas = [];
+
+    public MemoryBlobs Blobs { get; } = new();
+
+    public void Append(IEnumerable<IndexDelta> deltas)
+    {
+        lock (_gate) _deltas.AddRange(deltas);
+    }
+
+    /// <summary>Lets go of the snapshot's files, which only a start needs.</summary>
+    public void Forget() => Blobs.Clear();
+
+    public Task<SnapshotManifest?> GetLatestSnapshotAsync(CancellationToken cancellation) => new SnapshotReader(Blobs).ReadLatestAsync(0, cancellation);
+
+    public Task<IndexDeltaBatch> GetDeltasAsync(ulong after, int max, CancellationToken cancellation)
+    {
+        lock (_gate)
+        {
+            var batch = new IndexDeltaBatch { FirstSequence = after + 1, HeadSequence = (ulong)(snapshotSequence + _deltas.Count) };
+            batch.Deltas.AddRange(_deltas.Skip((int)after - snapshotSequence).Take(max));
+            return Task.FromResult(batch);
+        }
+    }
+
+    internal sealed class MemoryBlobs : ISnapshotBlobs
+    {
+        private readonly ConcurrentDictionary<string, byte[]> _files = new(StringComparer.Ordinal);
+
+        public Task PutAsync(string name, ReadOnlyMemory<byte> bytes, CancellationToken cancellation)
+        {
+            _files[name] = bytes.ToArray();
+            return Task.CompletedTask;
+        }
+
+        public Task<byte[]?> GetAsync(string name, CancellationToken cancellation) => Task.FromResult(_files.GetValueOrDefault(name));
+
+        public Task DeleteAsync(string name, CancellationToken cancellation)
+        {
+            _files.TryRemove(name, out _);
+            return Task.CompletedTask;
+        }
+
+        public void Clear() => _files.Clear();
+    }
+}
