@@ -93,11 +93,32 @@ public sealed class RetrievalOptions
     [Range(1, 5_000_000)]
     public int AuthorsMax { get; init; } = 50_000;
 
+    /// <summary>Memory of all author rings, in megabytes; past it the least recently read ones go first. Default 128.</summary>
+    [Range(1, 65_536)]
+    public int RingMegabytesMax { get; init; } = 128;
+
+    /// <summary>
+    /// Time between two passes over all rows that bring evicted rings back, in milliseconds; never so short that they take more than a
+    /// twentieth of the writer's time. Default 1,000.
+    /// </summary>
+    [Range(0, 600_000)]
+    public int RingRestoreIntervalMs { get; init; } = 1_000;
+
+    /// <summary>Ring entries that the in-network source looks at for one request at most. Default 20,000.</summary>
+    [Range(1, 10_000_000)]
+    public int InNetworkScanMax { get; init; } = 20_000;
+
+    /// <summary>Ring entries of one author that the in-network source looks at for one request at most. Default 200.</summary>
+    [Range(1, 10_000)]
+    public int InNetworkPerAuthorScanMax { get; init; } = 200;
+
     /// <summary>Items of one author that the in-network source returns at most. Default 50.</summary>
     [Range(1, 10_000)]
     public int InNetworkPerAuthorMax { get; init; } = 50;
 
-    /// <summary>Age past which the in-network source leaves items out, in hours. 0 = no limit (the gateway has an age filter). Default 0.</summary>
+    /// <summary>
+    /// Age past which items leave the author rings and the in-network source, in hours. 0 = no limit (the gateway has an age filter). Default 0.
+    /// </summary>
     [Range(0, 1_000_000)]
     public double InNetworkRetentionHours { get; init; }
 
@@ -215,6 +236,16 @@ internal sealed class RetrievalOptionsRules : IValidateOptions<RetrievalOptions>
         if (options.InNetworkPerAuthorMax > options.RingItemsMax)
         {
             faults.Add($"InNetworkPerAuthorMax {options.InNetworkPerAuthorMax} is over RingItemsMax {options.RingItemsMax}: a ring cannot give more than it holds.");
+        }
+
+        if (options.InNetworkPerAuthorMax > options.InNetworkPerAuthorScanMax)
+        {
+            faults.Add($"InNetworkPerAuthorMax {options.InNetworkPerAuthorMax} is over InNetworkPerAuthorScanMax {options.InNetworkPerAuthorScanMax}: what is not looked at is not found.");
+        }
+
+        if (options.InNetworkPerAuthorScanMax > options.InNetworkScanMax)
+        {
+            faults.Add($"InNetworkPerAuthorScanMax {options.InNetworkPerAuthorScanMax} is over InNetworkScanMax {options.InNetworkScanMax}: one author could use up the request.");
         }
 
         if (options.ResponseReserveMs >= options.RetrieveTimeoutMs)

@@ -36,7 +36,7 @@ internal static class RetrievalSetup
         services.AddHostedService(provider => provider.GetRequiredService<IndexFollower>());
         services.AddHealthChecks().AddCheck<IndexHealthCheck>("index", tags: [MeshDefaults.ReadyTag]);
 
-        services.AddSingleton<ISource>(provider => new InNetworkSource(Options(provider).InNetworkPerAuthorMax, Options(provider).InNetworkRetentionHours));
+        services.AddSingleton<ISource>(provider => new InNetworkSource(InNetworkShape.From(Options(provider))));
         services.AddSingleton(provider => TwoTowerShape.From(Options(provider)));
         services.AddSingleton<ISource, TwoTowerSource>();
         services.AddSingleton<ICodeDecoder>(provider => new HistoryDecoder(Options(provider).TrendingPrior));

@@ -160,7 +160,7 @@ public sealed class ConcurrencyTests
 
     private static void AskUntil(IndexHolder holder, List<string> answers, CancellationToken stop)
     {
-        Retriever retriever = RetrieverTests.New(Make.TwoTower(), new TrendingSource(), Make.SemanticId(100), new InNetworkSource(50, 0));
+        Retriever retriever = RetrieverTests.New(Make.TwoTower(), new TrendingSource(), Make.SemanticId(100), Make.InNetwork(50, 0));
         RetrieveRequest request = Make.Request(Make.Sequence(("item-1", "like", Make.Now)), ("two-tower", 50), ("trending", 50), ("semantic-id", 50), ("in-network", 50));
         request.Follows.Add("author");
         request.IncludeText = true;

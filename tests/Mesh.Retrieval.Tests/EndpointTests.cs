@@ -258,6 +258,8 @@ public sealed class EndpointTests
 
         Assert.Equal(HttpStatusCode.ServiceUnavailable, refused.StatusCode);
         Assert.Equal("1", refused.Headers.RetryAfter?.ToString());
+        Assert.Equal("application/problem+json", refused.Content.Headers.ContentType?.MediaType);
+        Assert.Contains("1 retrieve calls are running already", await refused.Content.ReadAsStringAsync(), StringComparison.Ordinal);
         Assert.Equal(HttpStatusCode.OK, served.StatusCode);
     }
 
@@ -265,12 +267,14 @@ public sealed class EndpointTests
     public void Options_that_contradict_each_other_stop_the_start_with_all_faults()
     {
         using var app = new RetrievalApp(new FakeLog(), ("Retrieval:InNetworkPerAuthorMax", "300"), ("Retrieval:ResponseReserveMs", "900"), ("Retrieval:RetrieveTimeoutMs", "100"),
-            ("Retrieval:BeamLooksMax", "4095"));
+            ("Retrieval:BeamLooksMax", "4095"), ("Retrieval:InNetworkScanMax", "150"));
 
         Exception exception = Assert.ThrowsAny<Exception>(app.CreateClient);
 
         Assert.Contains("InNetworkPerAuthorMax 300", exception.ToString(), StringComparison.Ordinal);
         Assert.Contains("ResponseReserveMs 900", exception.ToString(), StringComparison.Ordinal);
+        Assert.Contains("InNetworkPerAuthorMax 300 is over InNetworkPerAuthorScanMax 200", exception.ToString(), StringComparison.Ordinal);
+        Assert.Contains("InNetworkPerAuthorScanMax 200 is over InNetworkScanMax 150", exception.ToString(), StringComparison.Ordinal);
         Assert.Contains("PrefixScanMax 4096 is over BeamLooksMax 4095", exception.ToString(), StringComparison.Ordinal);
     }
 

@@ -44,6 +44,9 @@ internal static class Make
     public static ValueFormulas Values(ReloadableSettings settings) =>
         new(settings.Monitor<ValueFormulaOptions>(RetrievalOptions.Section), Metrics, NullLogger<ValueFormulas>.Instance);
 
+    public static InNetworkSource InNetwork(int perAuthorMax, double retentionHours) =>
+        new(InNetworkShape.From(Options) with { PerAuthorMax = perAuthorMax, RetentionHours = retentionHours });
+
     public static TwoTowerSource TwoTower(string formula = "", QueryMerge merge = QueryMerge.Max, int poolMultiple = 4) =>
         new(Values(new(new() { ["Retrieval:ValueFormula"] = formula })), new TwoTowerShape(merge, poolMultiple), Metrics);
 

@@ -60,7 +60,7 @@ public sealed class RetrieverTests
         LiveIndex index = Make.Index(Make.Row("a", "ann", likes: 3, text: "words"));
         RetrieveRequest request = Make.Request(null, ("trending", 5), ("in-network", 5));
         request.Follows.Add("ann");
-        Retriever retriever = New(new TrendingSource(), new InNetworkSource(50, 0));
+        Retriever retriever = New(new TrendingSource(), Make.InNetwork(50, 0));
 
         Candidate bare = Assert.Single((await retriever.RetrieveAsync(index, request, FilterPlan.All, CancellationToken.None)).Candidates);
         request.IncludeText = true;

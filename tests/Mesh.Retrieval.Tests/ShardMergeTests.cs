@@ -163,7 +163,7 @@ public sealed class ShardMergeTests
                 var queries = new QueryMaker(Make.Metrics, clock, wrapped, NullLogger<QueryMaker>.Instance);
                 var follower = new FollowerState(clock);
                 follower.NoteShards((uint)count);
-                Sources.ISource[] sources = [new InNetworkSource(perAuthorMax, 0), Make.TwoTower(), Make.SemanticId(4_096), new TrendingSource()];
+                Sources.ISource[] sources = [Make.InNetwork(perAuthorMax, 0), Make.TwoTower(), Make.SemanticId(4_096), new TrendingSource()];
                 _apps[$"shard-{shard}"] = (index, new Retriever(sources, queries, follower, Make.Metrics, clock, wrapped, NullLogger<Retriever>.Instance));
             }
 

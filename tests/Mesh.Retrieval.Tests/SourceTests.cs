@@ -19,15 +19,15 @@ public sealed class SourceTests
             Make.Row("bob-0", "bob", createdAtMs: 1_030), Make.Row("stranger-0", "stranger", createdAtMs: 9_999),
         ]);
 
-        List<string> found = Find(new InNetworkSource(50, 0), index, limit: 100, follows: ["ann", "bob", "nobody"]);
+        List<string> found = Find(Make.InNetwork(50, 0), index, limit: 100, follows: ["ann", "bob", "nobody"]);
 
         Assert.Equal(51, found.Count);
         Assert.Equal("ann-59", found[0]);
         Assert.Equal("ann-31", found[28]);
         Assert.Equal(["ann-30", "bob-0"], found.Skip(29).Take(2));
         Assert.Equal("ann-10", found[^1]);
-        Assert.Equal(3, Find(new InNetworkSource(50, 0), index, limit: 3, follows: ["ann", "bob"]).Count);
-        Assert.Empty(Find(new InNetworkSource(50, 0), index, limit: 3));
+        Assert.Equal(3, Find(Make.InNetwork(50, 0), index, limit: 3, follows: ["ann", "bob"]).Count);
+        Assert.Empty(Find(Make.InNetwork(50, 0), index, limit: 3));
     }
 
     [Fact]
@@ -35,8 +35,25 @@ public sealed class SourceTests
     {
         LiveIndex index = Make.Index(Make.Row("fresh", "ann", createdAtMs: Make.Now - Make.Hour), Make.Row("stale", "ann", createdAtMs: Make.Now - 30 * Make.Hour));
 
-        Assert.Equal(["fresh"], Find(new InNetworkSource(50, 24), index, follows: ["ann"]));
-        Assert.Equal(["fresh", "stale"], Find(new InNetworkSource(50, 0), index, follows: ["ann"]));
+        Assert.Equal(["fresh"], Find(Make.InNetwork(50, 24), index, follows: ["ann"]));
+        Assert.Equal(["fresh", "stale"], Find(Make.InNetwork(50, 0), index, follows: ["ann"]));
+    }
+
+    [Fact]
+    public void In_network_looks_at_the_newest_entries_only_and_at_so_many_of_an_author()
+    {
+        LiveIndex index = Make.Index(
+        [
+            .. Enumerable.Range(0, 40).Select(i => Make.Row($"loud-{i:00}", "loud", createdAtMs: 5_000 + i, tags: i < 2 ? ["ok"] : [])),
+            .. Enumerable.Range(0, 40).Select(i => Make.Row($"calm-{i:00}", "calm", createdAtMs: 1_000 + i, tags: ["ok"])),
+        ]);
+        InNetworkShape wide = new(ScanMax: 1_000, PerAuthorScanMax: 1_000, PerAuthorMax: 50, RetentionHours: 0);
+        List<string> Found(InNetworkShape shape) => Find(new InNetworkSource(shape), index, limit: 100, follows: ["loud", "calm"], filter: "tag:ok");
+
+        Assert.Equal(42, Found(wide).Count);
+        Assert.Equal(["calm-39", "calm-38"], Found(wide with { PerAuthorScanMax = 10, ScanMax = 12 }));
+        Assert.Equal(Enumerable.Range(0, 10).Select(i => $"calm-{39 - i}"), Found(wide with { PerAuthorScanMax = 10 }));
+        Assert.Empty(Found(wide with { ScanMax = 38 }));
     }
 
     [Fact]
@@ -44,7 +61,7 @@ public sealed class SourceTests
     {
         LiveIndex index = Make.Index([.. Enumerable.Range(0, 10).Select(i => Make.Row($"ann-{i}", "ann", createdAtMs: i))]);
 
-        Assert.Equal(["ann-4", "ann-3"], Find(new InNetworkSource(2, 0), index, follows: ["ann"], exclude: [.. Enumerable.Range(5, 5).Select(i => $"ann-{i}")]));
+        Assert.Equal(["ann-4", "ann-3"], Find(Make.InNetwork(2, 0), index, follows: ["ann"], exclude: [.. Enumerable.Range(5, 5).Select(i => $"ann-{i}")]));
     }
 
     [Fact]
@@ -213,7 +230,7 @@ public sealed class SourceTests
         ]);
         Sequence sequence = Make.Sequence(("seed", "like", Make.Now));
 
-        foreach (ISource source in new ISource[] { new InNetworkSource(50, 0), Make.TwoTower(), Make.SemanticId(1_000), new TrendingSource() })
+        foreach (ISource source in new ISource[] { Make.InNetwork(50, 0), Make.TwoTower(), Make.SemanticId(1_000), new TrendingSource() })
         {
             List<string> found = Find(source, index, limit: 15, sequence: sequence, follows: ["ann"], exclude: ["seed", "ok-00", "ok-01"], language: "en", filter: "tag:ok");
 

@@ -123,7 +123,7 @@ internal sealed class IndexFollower(
         }
 
         LiveIndex index = holder.Current!;
-        index.RestoreAuthors();
+        index.RestoreAuthors(() => _inbox.Reader.Count > 0);
         if (_compaction is null && index.WantsCompaction(_options.TombstonesMaxShare)) StartCompaction(index, cancellation);
         if ((_mustReload || _noticed > index.Origin.Sequence) && !_isLoading && !_waitsForProbe) StartLoading(cancellation);
     }

@@ -52,6 +52,8 @@ internal sealed partial class LiveIndex
     private volatile string _modelVersion; // set by the writer before the first row is findable, and then for ever
     private ulong _sequence;
     private long _factsBytes;
+    private long _restoreNotBefore; // writer only: a timestamp
+    private long _restoreTicks;     // writer only: what the pass has taken so far
     private int _items; // ConcurrentDictionary.Count takes every lock of the dictionary
 
     /// <param name="tower">Of the origin's model; null where it has none. The index's creator disposes of it, by <see cref="Tower"/>.</param>
@@ -66,7 +68,7 @@ internal sealed partial class LiveIndex
         _rows = new ConcurrentDictionary<string, Row>(StringComparer.Ordinal);
         Vectors = limits.Kind == IndexKind.Flat ? new FlatVectorIndex(limits.SlotsMax) : new ClusteredVectorIndex(limits.SlotsMax, limits.Clusters);
         _absent = new AbsentItems(limits.DisorderMax);
-        Authors = new AuthorRings(limits.AuthorsMax, limits.RingItemsMax);
+        Authors = new AuthorRings(limits.Rings);
         Prefixes = new PrefixTree(limits.PrefixDepthMax, origin.CounterHalfLifeHours * 3_600_000);
         Trending = new TrendingPool(limits.Trending);
     }
@@ -142,8 +144,25 @@ internal sealed partial class LiveIndex
         _origin = newer;
     }
 
-    /// <summary>Writer only. Rebuilds author rings that were evicted and asked for since.</summary>
-    public int RestoreAuthors() => Authors.HasWanted ? Authors.Restore(_rows, NowMs()) : 0;
+    /// <summary>
+    /// Writer only. Drops ring entries past retention, and rebuilds the author rings that were evicted and asked for since: one pass over all
+    /// rows for all of them, at most one an interval and a twentieth of the time. Where the writer has other work, the pass goes on with the next call.
+    /// </summary>
+    /// <returns>Number of authors rebuilt.</returns>
+    public int RestoreAuthors(Func<bool>? mustYield = null)
+    {
+        Authors.Sweep(NowMs());
+        if (!Authors.IsRestoring && (!Authors.HasWanted || _clock.GetTimestamp() < _restoreNotBefore)) return 0;
+
+        long started = _clock.GetTimestamp();
+        int restored = Authors.Restore(_rows, NowMs(), mustYield);
+        long ended = _clock.GetTimestamp();
+        _restoreTicks += ended - started;
+        if (Authors.IsRestoring) return 0;
+        _restoreNotBefore = ended + Math.Max(19 * _restoreTicks, _limits.Rings.RestoreIntervalMs * _clock.TimestampFrequency / 1_000);
+        _restoreTicks = 0;
+        return restored;
+    }
 
     /// <summary>Whether enough slots are dead for <see cref="CopyAt"/> to pay.</summary>
     public bool WantsCompaction(double tombstonesMaxShare) =>
@@ -252,7 +271,7 @@ internal sealed partial class LiveIndex
             Prefixes.Add(row, state);
         }
 
-        if (before is not null && before.AuthorId != facts.AuthorId) Authors.Remove(before.AuthorId, row);
+        if (before is not null && before.AuthorId != facts.AuthorId) Authors.Remove(before.AuthorId, NowMs());
         if (before is null || before.AuthorId != facts.AuthorId || before.CreatedAtMs != facts.CreatedAtMs)
         {
             Authors.Add(facts.AuthorId, new RingEntry(facts.CreatedAtMs, row), NowMs());
@@ -274,7 +293,7 @@ internal sealed partial class LiveIndex
         Volatile.Write(ref _items, _items - 1);
         Vectors.Delete(state);
         Prefixes.Remove(row, state);
-        Authors.Remove(state.Facts.AuthorId, row);
+        Authors.Remove(state.Facts.AuthorId, NowMs());
         Volatile.Write(ref _factsBytes, _factsBytes - state.Facts.Bytes);
         return Applied.Changed;
     }
@@ -307,13 +326,13 @@ internal sealed partial class LiveIndex
 }
 
 /// <summary>How large an index may grow; see <see cref="RetrievalOptions"/>.</summary>
-internal sealed record IndexLimits(int ItemsMax, int AuthorsMax, int RingItemsMax, int PrefixDepthMax, TrendingShape Trending, IndexKind Kind, ClusterShape Clusters, int DisorderMax)
+internal sealed record IndexLimits(int ItemsMax, RingLimits Rings, int PrefixDepthMax, TrendingShape Trending, IndexKind Kind, ClusterShape Clusters, int DisorderMax)
 {
     /// <summary>Slots for twice the items: compaction runs long before as many are dead as alive.</summary>
     public int SlotsMax => (int)Math.Min(2L * ItemsMax + FlatVectorIndex.BlockRows, Array.MaxLength);
 
     public static IndexLimits From(RetrievalOptions options) => new(
-        options.ItemsMax, options.AuthorsMax, options.RingItemsMax, options.BeamDepth,
+        options.ItemsMax, RingLimits.From(options), options.BeamDepth,
         new TrendingShape(options.TrendingPrior, options.TrendingFreshnessHours, options.TrendingPoolMax, options.TrendingRefreshMs),
         options.Index,
         new ClusterShape(

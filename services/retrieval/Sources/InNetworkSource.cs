@@ -3,21 +3,33 @@ using Mesh.Retrieval.Index;
 
 namespace Mesh.Retrieval.Sources;
 
+/// <summary>What in-network looks at and gives; see <see cref="RetrievalOptions"/>.</summary>
+/// <param name="ScanMax">Ring entries that one request looks at.</param>
+/// <param name="PerAuthorScanMax">Of them, those of one author.</param>
+/// <param name="PerAuthorMax">Items of one author that it gives.</param>
+/// <param name="RetentionHours">Age past which it gives none; 0 = no limit.</param>
+internal sealed record InNetworkShape(int ScanMax, int PerAuthorScanMax, int PerAuthorMax, double RetentionHours)
+{
+    public static InNetworkShape From(RetrievalOptions options) =>
+        new(options.InNetworkScanMax, options.InNetworkPerAuthorScanMax, options.InNetworkPerAuthorMax, options.InNetworkRetentionHours);
+}
+
 /// <summary>
 /// The newest items of the authors a user follows: a merge of their rings by time, so that the cost is
-/// O((authors + items taken) log authors) and never a sort of all their items. Capped per author.
+/// O((authors + entries looked at) log authors) and never a sort of all their items. What it gives and what it looks at are capped, for each
+/// author and for all: of many authors whose items the filter leaves out, the newest entries are looked at and no more.
 /// </summary>
-internal sealed class InNetworkSource(int perAuthorMax, double retentionHours) : ISource
+internal sealed class InNetworkSource(InNetworkShape shape) : ISource
 {
     public string Name => SourceNames.InNetwork;
 
     public List<RowHit> Find(SourceQuery query, int limit, CancellationToken deadline)
     {
-        long oldestMs = retentionHours > 0 ? query.NowMs - (long)(retentionHours * 3_600_000) : long.MinValue;
+        long oldestMs = shape.RetentionHours > 0 ? query.NowMs - (long)(shape.RetentionHours * 3_600_000) : long.MinValue;
         PriorityQueue<Cursor, (long, string)> heads = Open(query);
         var found = new List<RowHit>(limit);
         int steps = 0;
-        while (found.Count < limit && heads.TryPeek(out Cursor? cursor, out _))
+        while (found.Count < limit && steps < shape.ScanMax && heads.TryPeek(out Cursor? cursor, out _))
         {
             if ((++steps & 0xFF) == 0) deadline.ThrowIfCancellationRequested();
             RingEntry entry = cursor.Entry;
@@ -30,7 +42,7 @@ internal sealed class InNetworkSource(int perAuthorMax, double retentionHours) :
             }
 
             heads.Dequeue();
-            if (entry.CreatedAtMs >= oldestMs && cursor.Taken < perAuthorMax && cursor.Advance()) heads.Enqueue(cursor, cursor.Order);
+            if (entry.CreatedAtMs >= oldestMs && cursor.Taken < shape.PerAuthorMax && cursor.Looked < shape.PerAuthorScanMax && cursor.Advance()) heads.Enqueue(cursor, cursor.Order);
         }
 
         return found;
@@ -57,6 +69,8 @@ internal sealed class InNetworkSource(int perAuthorMax, double retentionHours) :
         public string AuthorId => authorId;
 
         public int Taken { get; set; }
+
+        public int Looked => _at + 1;
 
         public RingEntry Entry => entries[_at];
 
