@@ -79,6 +79,22 @@ public sealed class ModelHttpTests
     }
 
     [Fact]
+    public async Task A_model_is_not_live_before_every_shard_is_on_it()
+    {
+        await using var app = new GatewayApp(("Gateway:Retrieval:0", "retrieval-0"), ("Gateway:Retrieval:1", "retrieval-1"));
+        app.Services.RankerVersion = "mini-1";
+        string second = "mini-0";
+        app.Services.OnRetrievalStatus = id => new RetrievalStatus { ModelVersion = id == "retrieval-1" ? second : "mini-1" };
+        (_, JsonNode? half, _) = await app.GetAsync("/v1/models");
+        second = "mini-1";
+        (_, JsonNode? whole, _) = await app.GetAsync("/v1/models");
+
+        Assert.Null(half!["live"]);
+        Assert.Contains("retrieval-1:mini-0", half["services"]!.AsArray().Select(service => $"{service!["appId"]}:{service["version"]}"));
+        Assert.Equal("mini-1", whole!["live"]!.GetValue<string>());
+    }
+
+    [Fact]
     public async Task A_service_that_is_down_or_never_answers_is_a_line_and_not_an_error()
     {
         await using var app = new GatewayApp(TimeProvider.System, ("Gateway:StatusTimeoutMs", "100"));

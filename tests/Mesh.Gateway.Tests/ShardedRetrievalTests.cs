@@ -5,8 +5,9 @@ using Mesh.Gateway.Edge;
 using Mesh.Gateway.Pipeline;
 using Mesh.Gateway.Shards;
 using Mesh.Gateway.Tests.Fakes;
+using Mesh.Testing;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Microsoft.Extensions.Time.Testing;
 
@@ -105,6 +106,24 @@ public sealed class ShardedRetrievalTests
     }
 
     [Fact]
+    public async Task A_shard_that_is_out_for_many_pages_is_a_line_of_the_log_when_it_begins_and_one_when_it_ends()
+    {
+        const int StageRecovered = 1007, StageFails = 1008;
+        string version = "old";
+        var bench = new ShardBench(3) { VersionOf = app => app == "retrieval-0" ? version : "new" };
+
+        for (int page = 0; page < 5; page++) await bench.RetrieveAsync(new Sequence { ItemIds = { "a-0" } });
+        string told = Assert.Single(bench.Logs.Of(StageFails));
+        Assert.Empty(bench.Logs.Of(StageRecovered));
+        version = "new";
+        for (int page = 0; page < 2; page++) await bench.RetrieveAsync(new Sequence { ItemIds = { "a-0" } });
+
+        Assert.StartsWith("retrieval/retrieval-0 fails", told, StringComparison.Ordinal);
+        Assert.Single(bench.Logs.Of(StageFails));
+        Assert.Single(bench.Logs.Of(StageRecovered));
+    }
+
+    [Fact]
     public async Task A_shard_without_any_item_fits_whatever_the_others_are_of()
     {
         var bench = new ShardBench(2) { VersionOf = app => app == "retrieval-0" ? "" : "new" };
@@ -178,7 +197,7 @@ public sealed class ShardedRetrievalTests
         {
             IMeterFactory meters = _services.GetRequiredService<IMeterFactory>();
             Retrieval = new ShardedRetrieval(
-                this, new StageHealth(NullLogger<StageHealth>.Instance), new GatewayMetrics(meters), Clock,
+                this, new StageHealth(new LoggerFactory([Logs]).CreateLogger<StageHealth>()), new GatewayMetrics(meters), Clock,
                 Options.Create(new GatewayOptions { Retrieval = [.. Enumerable.Range(0, apps).Select(i => $"retrieval-{i}")] }));
             _listener.InstrumentPublished = (instrument, listener) =>
             {
@@ -189,6 +208,8 @@ public sealed class ShardedRetrievalTests
         }
 
         public FakeTimeProvider Clock { get; } = new(GatewayApp.Now);
+
+        public Logs Logs { get; } = new();
 
         public ShardedRetrieval Retrieval { get; }
 

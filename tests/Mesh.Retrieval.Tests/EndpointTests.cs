@@ -170,6 +170,28 @@ public sealed class EndpointTests
     }
 
     [Fact]
+    public async Task A_history_from_other_shards_is_checked_before_it_is_used()
+    {
+        await using var app = new RetrievalApp(new FakeLog());
+        HttpClient client = await app.ReadyClientAsync();
+        RetrieveRequest tooMany = Make.Request(null, ("trending", 1)), notANumber = tooMany.Clone(), cutOff = tooMany.Clone(), otherSize = tooMany.Clone();
+        tooMany.History.AddRange(Enumerable.Range(0, 4_097).Select(i => new HistoryItem { ItemId = $"i{i}" }));
+        notANumber.History.Add([new HistoryItem { ItemId = "a" }, new HistoryItem { ItemId = "b", Embedding = Make.Bytes([float.PositiveInfinity, 0, 0, 0]) }]);
+        cutOff.History.Add(new HistoryItem { ItemId = "a", Embedding = Google.Protobuf.ByteString.CopyFrom(1, 2, 3) });
+        otherSize.Sequence = Make.Sequence(("a", "like", Make.Now));
+        otherSize.History.Add(new HistoryItem { ItemId = "a", Embedding = Make.Bytes([1, 0]) });
+
+        foreach ((RetrieveRequest request, string fault) in new[] { (tooMany, "holds 4097 items; at most 4096"), (notANumber, "entry 1 has an embedding"), (cutOff, "entry 0 has an embedding") })
+        {
+            HttpResponseMessage refused = await client.PostAsync("/retrieve", request);
+            Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
+            Assert.Contains(fault, await refused.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        }
+
+        Assert.Equal("", (await (await client.PostAsync("/retrieve", otherSize)).ReadAsync<RetrieveResponse>()).Sources.Single().Error);
+    }
+
+    [Fact]
     public async Task Settings_that_become_invalid_while_the_service_runs_change_nothing_and_throw_at_nobody()
     {
         var log = new FakeLog();

@@ -1,5 +1,4 @@
 using Mesh.Gateway.Edge;
-using Mesh.Gateway.Pipeline;
 
 namespace Mesh.Gateway.Shards;
 
@@ -20,10 +19,9 @@ internal sealed record ShardAnswers<T>(List<ShardAnswer<T>> Answers, List<LeftOu
 }
 
 /// <summary>
-/// Asks several apps of retrieval at once, for a time. Who fails or is late is left out and named: in the answer, in a counter, and in the
-/// log once per outage.
+/// Asks several apps of retrieval at once, for a time. Who fails or is late is left out, named and counted.
 /// </summary>
-internal sealed class ShardCalls(IReadOnlyList<string> apps, StageHealth health, GatewayMetrics metrics, TimeProvider clock)
+internal sealed class ShardCalls(IReadOnlyList<string> apps, GatewayMetrics metrics, TimeProvider clock)
 {
     public async Task<ShardAnswers<T>> AskAsync<T>(
         IEnumerable<int> shards, Func<string, TimeSpan, CancellationToken, Task<T>> ask, TimeSpan patience, CancellationToken cancellation)
@@ -42,7 +40,6 @@ internal sealed class ShardCalls(IReadOnlyList<string> apps, StageHealth health,
             {
                 // WaitAsync: a call that does not watch its token is left behind, not waited for.
                 T value = await ask(apps[shard], patience, linked.Token).WaitAsync(linked.Token);
-                health.Succeeded(NameOf(apps[shard]));
                 return (new ShardAnswer<T>(shard, apps[shard], value), null);
             }
             catch (ServiceUnavailableException failure)
@@ -59,9 +56,6 @@ internal sealed class ShardCalls(IReadOnlyList<string> apps, StageHealth health,
     public LeftOut Leave(string appId, string kind, string reason)
     {
         metrics.ShardLeftOut(appId, kind);
-        health.Failed(NameOf(appId), reason, null);
         return new LeftOut(appId, kind, reason);
     }
-
-    private static string NameOf(string appId) => $"retrieval/{appId}";
 }

@@ -27,7 +27,7 @@ internal sealed class ShardedRetrieval(
     private const double MergeReserveShare = 0.1;
 
     private readonly IReadOnlyList<string> _apps = options.Value.RetrievalApps;
-    private readonly ShardCalls _calls = new(options.Value.RetrievalApps, health, metrics, clock);
+    private readonly ShardCalls _calls = new(options.Value.RetrievalApps, metrics, clock);
 
     private IEnumerable<int> All => Enumerable.Range(0, _apps.Count);
 
@@ -63,12 +63,14 @@ internal sealed class ShardedRetrieval(
         ShardAnswers<RetrieveResponse> found = await _calls.AskAsync(
             asked, (app, time, token) => retrieval.RetrieveAsync(app, request, time, token), left - Reserve(left), cancellation);
         found.LeftOut.AddRange(leftOut);
+        if (found.Answers.Count == 0) Judge(found.LeftOut, []);
         found.ThrowIfNone();
 
         (string served, List<ShardAnswer<RetrieveResponse>> answers, List<ShardAnswer<RetrieveResponse>> others) =
             ShardMerge.OneVersion(found.Answers, static answer => answer.ModelVersion);
         found.LeftOut.AddRange(others.Select(other => _calls.Leave(
             other.AppId, "model", $"its index is of model {other.Value.ModelVersion}, the page of {served}; shards go over to a model one after the other")));
+        Judge(found.LeftOut, answers);
         RetrieveResponse merged = ShardMerge.Retrieved(request, answers);
         merged.Sources.AddRange(Reports(found.LeftOut, Misplaced(found.Answers)));
         return merged;
@@ -116,6 +118,14 @@ internal sealed class ShardedRetrieval(
     {
         var history = new HistoryRequest { ItemIds = { itemIds }, ForShards = forShards };
         return _calls.AskAsync(All, (app, time, token) => retrieval.FindHistoryAsync(app, history, time, token), HistoryShare * budget, cancellation);
+    }
+
+    // To the log, once per outage. By what became of a page's search alone: a shard that is quick with histories and late with
+    // searches, or of another model for a while, would else fail and work again with every page.
+    private void Judge(IEnumerable<LeftOut> leftOut, IEnumerable<ShardAnswer<RetrieveResponse>> served)
+    {
+        foreach (LeftOut shard in leftOut) health.Failed($"retrieval/{shard.AppId}", shard.Reason, null);
+        foreach (ShardAnswer<RetrieveResponse> shard in served) health.Succeeded($"retrieval/{shard.AppId}");
     }
 
     private static IEnumerable<string> Newest(IEnumerable<string> itemIds) => itemIds.Reverse().Distinct(StringComparer.Ordinal).Take(HistoryMax);
