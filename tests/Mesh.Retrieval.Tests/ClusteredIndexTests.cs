@@ -40,6 +40,28 @@ public sealed class ClusteredIndexTests(CatalogueFixture fixture) : IClassFixtur
         Assert.InRange(found, recallMin * expected, expected);
     }
 
+    [Theory]
+    [InlineData(2, "")]
+    [InlineData(16, "")]
+    [InlineData(5, "tag:pass-50 AND language:en")]
+    [InlineData(16, "tag:pass-1")]
+    [InlineData(70, "tag:pass-10")]
+    public void Queries_that_share_the_scan_find_what_each_finds_alone(int queries, string filter)
+    {
+        QueryVectors together = fixture.Catalogue.Queries(queries);
+        RowFilter rows = Catalogue.Filter(filter);
+
+        List<RowHit>[] found = fixture.Clustered.SearchEach(together, Wanted, rows, CancellationToken.None);
+
+        Assert.Equal(queries, found.Length);
+        foreach ((QueryVectors one, int q) in together.Each().Select((one, q) => (one, q)))
+        {
+            List<RowHit> alone = fixture.Clustered.Search(one, Wanted, rows, CancellationToken.None);
+            Assert.Equal(Wanted, found[q].Count);
+            Assert.InRange(found[q].Intersect(alone).Count(), 99, Wanted); // bytes of others may come in an order that cuts off elsewhere
+        }
+    }
+
     [Theory, InlineData(2), InlineData(3), InlineData(6)]
     public void Several_query_vectors_find_what_is_closest_to_any_of_them(int queries)
     {

@@ -66,20 +66,45 @@ internal sealed class ClusteredSearch
         _admission.Begin(index, filter, _plan, slots);
     }
 
-    public List<RowHit> Run()
+    /// <summary>The k best by their largest similarity to any of the queries.</summary>
+    public List<RowHit> Run() => TryScoreAll(out double needed, out double passes) ? ScoreAdmitted(_queries) : Probe(needed, passes);
+
+    /// <summary>
+    /// The k best of each query, in one pass over what they look at together. Null for a query of which the checks left too few: it has to be
+    /// searched for alone.
+    /// </summary>
+    public List<RowHit>?[] RunEach()
+    {
+        QueryVectors[] each = [.. _queries.Each()];
+        if (TryScoreAll(out double needed, out double passes)) return [.. each.Select(ScoreAdmitted)];
+
+        int probes = ProbesFor(needed, passes);
+        OrderNearest(ref probes, needed, out bool isSparse);
+        if (isSparse) return [.. each.Select(one => FullOrNull(ScoreAdmitted(one)))];
+
+        ProbeHits[] hits = Scan(isChecked: false);
+        return [.. each.Select((one, q) =>
+        {
+            _scratch.Places.Clear();
+            hits[q].AddBest(_scratch.Places);
+            return FullOrNull(Pick(one, _scratch.Places.Count));
+        })];
+    }
+
+    private List<RowHit>? FullOrNull(List<RowHit> found) => found.Count == _k ? found : null;
+
+    // Asks the filter of all segments where what it admits is then to be scored whole.
+    private bool TryScoreAll(out double needed, out double passes)
     {
         long live = _index.Filters.Count(FilterBits.LiveRow);
-        double passes = _plan.PassShare * live;
-        double needed = Math.Max(_k, _shape.RowsPerResult * _k * Math.Pow(_plan.PassShare, NeededExponent)) + _filter.ExcludedMax;
+        passes = _plan.PassShare * live;
+        needed = Math.Max(_k, _shape.RowsPerResult * _k * Math.Pow(_plan.PassShare, NeededExponent)) + _filter.ExcludedMax;
         bool isSmall = _index.Scale == 0 || live <= _shape.ExactRowsMax;
-        if (isSmall || (passes <= _shape.ExactRowsMax && passes <= ProbedShareMin * needed))
-        {
-            OrderAll();
-            long rows = _admission.LookAll(_cancellation);
-            if (_index.Scale == 0 || rows <= MisjudgedBy * (long)_shape.ExactRowsMax) return ScoreAdmitted();
-        }
+        if (!isSmall && (passes > _shape.ExactRowsMax || passes > ProbedShareMin * needed)) return false;
 
-        return Probe(needed, passes);
+        OrderAll();
+        long rows = _admission.LookAll(_cancellation);
+        return _index.Scale == 0 || rows <= MisjudgedBy * (long)_shape.ExactRowsMax;
     }
 
     private void OrderAll()
@@ -88,23 +113,26 @@ internal sealed class ClusteredSearch
         for (int i = 0; i < all.Length; i++) all[i] = i;
     }
 
+    private int ProbesFor(double needed, double passes)
+    {
+        double perCluster = Math.Max(1e-9, passes / Math.Max(1, _clusters.Length));
+        return (int)Math.Min(_clusters.Length, Math.Max(_shape.ProbesMin, needed / perCluster));
+    }
+
     private List<RowHit> Probe(double needed, double passes)
     {
-        int clusters = _clusters.Length;
-        double perCluster = Math.Max(1e-9, passes / Math.Max(1, clusters));
-        int probes = (int)Math.Min(clusters, Math.Max(_shape.ProbesMin, needed / perCluster));
-        for (bool isChecked = false; ; isChecked = true, probes = Math.Min(clusters, 4 * probes))
+        int probes = ProbesFor(needed, passes);
+        for (bool isChecked = false; ; isChecked = true, probes = Math.Min(_clusters.Length, 4 * probes))
         {
-            int rows = OrderNearest(ref probes, needed, out long room);
-            bool isSparse = rows <= 2 * ProbeHits.Kept(_k) || rows < room / SparseShare;
+            OrderNearest(ref probes, needed, out bool isSparse);
             bool isComplete = true;
-            List<RowHit> found = isSparse ? ScoreAdmitted() : Scan(isChecked, out isComplete);
-            if (found.Count == _k || ((isComplete || isChecked) && probes == clusters)) return found;
+            List<RowHit> found = isSparse ? ScoreAdmitted(_queries) : ScanAndPick(isChecked, out isComplete);
+            if (found.Count == _k || ((isComplete || isChecked) && probes == _clusters.Length)) return found;
         }
     }
 
-    // The segments of the clusters nearest to each query vector, with the filter asked.
-    private int OrderNearest(ref int probes, double needed, out long room)
+    // The segments of the clusters nearest to each query vector, with the filter asked; and whether few of their rows pass it.
+    private void OrderNearest(ref int probes, double needed, out bool isSparse)
     {
         _scratch.Union.Clear();
         _scratch.ProbedBy(_admission.Segments).Clear();
@@ -130,15 +158,14 @@ internal sealed class ClusteredSearch
         }
 
         probes = probesMost;
-        int rows = 0;
-        room = 0;
+        long rows = 0, room = 0;
         foreach (int number in _scratch.Union.Span)
         {
             rows += _admission.Count(number);
             room += _admission.At(number, out _).Capacity;
         }
 
-        return rows;
+        isSparse = rows <= 2 * ProbeHits.Kept(_k) || rows < room / SparseShare;
     }
 
     private void ScoreClusters(ReadOnlySpan<float> query)
@@ -180,15 +207,15 @@ internal sealed class ClusteredSearch
         }
     }
 
-    private List<RowHit> ScoreAdmitted()
+    private List<RowHit> ScoreAdmitted(QueryVectors queries)
     {
         int count = CollectAdmitted();
         int checkedMost = (int)Math.Min(count, _k + (_k / 8) + 16 + (long)_filter.ExcludedMax);
-        List<RowHit> found = Pick(checkedMost);
+        List<RowHit> found = Pick(queries, checkedMost);
         if (found.Count == _k || checkedMost == count) return found;
 
         CollectAdmitted(); // a selection has left out what now counts
-        return Pick(count);
+        return Pick(queries, count);
     }
 
     private int CollectAdmitted()
@@ -210,7 +237,22 @@ internal sealed class ClusteredSearch
     }
 
     // Whether nothing was left out: neither cut off nor, unless each was checked, put behind what a check may refuse.
-    private List<RowHit> Scan(bool isChecked, out bool isComplete)
+    private List<RowHit> ScanAndPick(bool isChecked, out bool isComplete)
+    {
+        ProbeHits[] found = Scan(isChecked);
+        _scratch.Places.Clear();
+        isComplete = true;
+        foreach (ProbeHits one in found)
+        {
+            one.AddBest(_scratch.Places);
+            isComplete &= !one.HasCutOff;
+        }
+
+        if (found.Length > 1) DropRepeated(_scratch.Places);
+        return Pick(_queries, _scratch.Places.Count);
+    }
+
+    private ProbeHits[] Scan(bool isChecked)
     {
         int kept = ProbeHits.Kept(_k);
         Func<int, int, bool>? check = isChecked ? IsAdmitted : _filter.ExcludedMax > 0 ? _admission.IsCandidate : null;
@@ -223,26 +265,19 @@ internal sealed class ClusteredSearch
         }
 
         ScanUnion(found);
-        _scratch.Places.Clear();
-        isComplete = true;
-        foreach (ProbeHits one in found)
-        {
-            one.AddBest(_scratch.Places);
-            isComplete &= !one.HasCutOff;
-        }
-
-        if (found.Length > 1) DropRepeated(_scratch.Places);
-        return Pick(_scratch.Places.Count);
+        return found;
     }
 
     private void ScanUnion(ProbeHits[] found)
     {
         ReadOnlySpan<ulong> probedBy = _scratch.ProbedBy(_admission.Segments);
         var together = new ScanHits[Math.Min(found.Length, Int8Scan.QueriesMax)];
-        int segments = 0;
-        foreach (int number in _scratch.Union.Span)
+        ReadOnlySpan<int> numbers = _scratch.Union.Span;
+        for (int i = 0; i < numbers.Length; i++)
         {
-            if ((++segments & 15) == 0) _cancellation.ThrowIfCancellationRequested();
+            if ((i & 15) == 0) _cancellation.ThrowIfCancellationRequested();
+            int number = numbers[i];
+            if (i + 1 < numbers.Length && _admission.Count(numbers[i + 1]) > 0) _index.Segments[numbers[i + 1]].PrefetchBlocks();
             if (_admission.Count(number) == 0) continue;
             for (ulong left = probedBy[number]; left != 0;)
             {
@@ -283,9 +318,9 @@ internal sealed class ClusteredSearch
     }
 
     // Scores the collected places, and checks the best of them until k are found.
-    private List<RowHit> Pick(int checkedMost)
+    private List<RowHit> Pick(QueryVectors queries, int checkedMost)
     {
-        Score();
+        Score(queries);
         Span<int> scores = _scratch.Scores.Span, places = _scratch.Places.Span;
         if (checkedMost < scores.Length)
         {
@@ -301,19 +336,19 @@ internal sealed class ClusteredSearch
         {
             int count = Math.Min(_scratch.Rows.Length, places.Length - from);
             Touch(places.Slice(from, count));
-            for (int i = from; i < from + count && !top.IsFullBefore(scores[i]); i++) Offer(top, scores[i], places[i]);
+            for (int i = from; i < from + count && !top.IsFullBefore(scores[i]); i++) Offer(top, queries, scores[i], places[i]);
         }
 
         return top.Take();
     }
 
-    private void Offer(BestFirst top, int inverted, int place)
+    private void Offer(BestFirst top, QueryVectors queries, int inverted, int place)
     {
         int number = place >> Segment.PlaceBits;
         place %= Segment.RowsMax;
         if (_admission.Check(number, place, out bool hasMoved) is not { } state) return;
         Row row = _admission.At(number, out _)[place].Row;
-        if (hasMoved) top.AddOutOfTurn(new RowHit(_queries.Best(_index.VectorAt(state.Slot)), row, state));
+        if (hasMoved) top.AddOutOfTurn(new RowHit(queries.Best(_index.VectorAt(state.Slot)), row, state));
         else top.Add(inverted, new RowHit(TopSelect.FromOrdered(~inverted), row, state));
     }
 
@@ -329,7 +364,7 @@ internal sealed class ClusteredSearch
         _scratch.Touched = touched;
     }
 
-    private void Score()
+    private void Score(QueryVectors queries)
     {
         Span<int> places = _scratch.Places.Span;
         Span<nint> addresses = _scratch.Addresses(places.Length);
@@ -339,11 +374,11 @@ internal sealed class ClusteredSearch
         }
 
         Span<float> best = _scratch.FloatScores(places.Length);
-        RowDots.Gather(_queries[0], addresses, best);
-        for (int q = 1; q < _queries.Count; q++)
+        RowDots.Gather(queries[0], addresses, best);
+        for (int q = 1; q < queries.Count; q++)
         {
             Span<float> scores = _scratch.MoreFloatScores(places.Length);
-            RowDots.Gather(_queries[q], addresses, scores);
+            RowDots.Gather(queries[q], addresses, scores);
             TensorPrimitives.Max(best, scores, best);
         }
 

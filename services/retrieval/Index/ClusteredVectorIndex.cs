@@ -30,6 +30,8 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
 
     private const int BlockSlots = 4_096;
 
+    private const int QueriesMax = 64;
+
     private readonly ClusterShape _shape;
     private readonly int _slotsMax;
     private readonly int[]?[] _places;                               // of slots, in blocks: segment number and place in it
@@ -179,18 +181,34 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
     /// <summary>The same with a shape of its own, so that a sweep needs one index. Its filter part is the index's, whatever it says.</summary>
     internal List<RowHit> Search(QueryVectors queries, int k, RowFilter filter, ClusterShape shape, CancellationToken cancellation)
     {
-        if (k == 0 || queries.Count == 0 || queries.Dimensions != Dimensions) return [];
+        // A word of bits says which query looks at a segment; who asks for more has the best of each 64.
+        if (queries.Count > QueriesMax) return [.. queries.Parts(QueriesMax).SelectMany(part => Search(part, k, filter, shape, cancellation)).OrderDescending().DistinctBy(hit => hit.Row).Take(k)];
+        return k == 0 || queries.Count == 0 || queries.Dimensions != Dimensions ? [] : Within(queries, k, filter, shape, static search => search.Run(), cancellation);
+    }
 
-        int search = _grace.Enter(); // before the slots are counted
+    public List<RowHit>[] SearchEach(QueryVectors queries, int k, RowFilter filter, CancellationToken cancellation) => SearchEach(queries, k, filter, _shape, cancellation);
+
+    internal List<RowHit>[] SearchEach(QueryVectors queries, int k, RowFilter filter, ClusterShape shape, CancellationToken cancellation)
+    {
+        if (queries.Count > QueriesMax) return [.. queries.Parts(QueriesMax).SelectMany(part => SearchEach(part, k, filter, shape, cancellation))];
+        if (queries.Count == 1 || k == 0 || queries.Dimensions != Dimensions) return [.. queries.Each().Select(one => Search(one, k, filter, shape, cancellation))];
+
+        List<RowHit>?[] found = Within(queries, k, filter, shape, static search => search.RunEach(), cancellation);
+        return [.. queries.Each().Select((one, q) => found[q] ?? Search(one, k, filter, shape, cancellation))];
+    }
+
+    private T Within<T>(QueryVectors queries, int k, RowFilter filter, ClusterShape shape, Func<ClusteredSearch, T> search, CancellationToken cancellation)
+    {
+        int entered = _grace.Enter(); // before the slots are counted
         SearchScratch scratch = SearchScratch.Rent();
         try
         {
-            return new ClusteredSearch(this, shape, queries, k, filter, Slots, scratch, cancellation).Run();
+            return search(new ClusteredSearch(this, shape, queries, k, filter, Slots, scratch, cancellation));
         }
         finally
         {
             scratch.Return();
-            _grace.Leave(search);
+            _grace.Leave(entered);
         }
     }
 

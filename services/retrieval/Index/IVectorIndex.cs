@@ -49,6 +49,10 @@ internal interface IVectorIndex
     /// </summary>
     List<RowHit> Search(QueryVectors queries, int k, RowFilter filter, CancellationToken cancellation);
 
+    /// <summary>The k rows most similar to each of the queries alone, as so many searches would find them; those that look at the same rows share the scan.</summary>
+    List<RowHit>[] SearchEach(QueryVectors queries, int k, RowFilter filter, CancellationToken cancellation) =>
+        [.. queries.Each().Select(one => Search(one, k, filter, cancellation))];
+
     /// <summary>Rows that are alive with the state that says so, in slot order. Any thread.</summary>
     IEnumerable<(Row Row, RowState State)> Live();
 }

@@ -17,9 +17,12 @@ internal sealed class QueryVectors(float[] values, int dimensions)
     public ReadOnlySpan<float> this[int index] => values.AsSpan(index * dimensions, dimensions);
 
     /// <summary>The vectors one by one, as queries of their own.</summary>
-    public IEnumerable<QueryVectors> Each()
+    public IEnumerable<QueryVectors> Each() => Parts(1);
+
+    /// <summary>The vectors in runs of at most so many.</summary>
+    public IEnumerable<QueryVectors> Parts(int size)
     {
-        for (int i = 0; i < Count; i++) yield return new QueryVectors(this[i].ToArray(), dimensions);
+        for (int i = 0; i < Count; i += size) yield return new QueryVectors(values.AsSpan(i * dimensions, Math.Min(size, Count - i) * dimensions).ToArray(), dimensions);
     }
 
     public float Similarity(ReadOnlySpan<float> vector)

@@ -21,18 +21,15 @@ internal sealed class TwoTowerSource(ValueFormulas values, TwoTowerShape shape, 
     {
         if (query.Queries.Count == 0) return [];
         ValueScan? scan = values.Current.TwoTower is { } formula ? new ValueScan(formula, query) : null;
-        List<RowHit> found = shape.Merge == QueryMerge.Union && query.Queries.Count > 1
-            ? QueryUnion.Take([.. query.Queries.Each().Select(vector => Search(query, vector, scan, limit, deadline))], limit)
-            : Search(query, query.Queries, scan, limit, deadline);
+        int pool = scan is null ? limit : limit * shape.ValuePoolMultiple;
+        List<RowHit> found = shape.Merge == QueryMerge.Union
+            ? QueryUnion.Take([.. query.Index.Vectors.SearchEach(query.Queries, pool, query.Filter, deadline).Select(nearest => Best(nearest, scan, limit, deadline))], limit)
+            : Best(query.Index.Vectors.Search(query.Queries, pool, query.Filter, deadline), scan, limit, deadline);
         if (scan is { NotFinite: > 0 }) metrics.ValuesNotFinite(Name, scan.NotFinite);
         return found;
     }
 
     // The index keeps only what is near, so a row outside the pool is lost whatever its value: the price of not valuing every row.
-    private List<RowHit> Search(SourceQuery query, QueryVectors vectors, ValueScan? scan, int limit, CancellationToken deadline)
-    {
-        int pool = scan is null ? limit : limit * shape.ValuePoolMultiple;
-        List<RowHit> nearest = query.Index.Vectors.Search(vectors, pool, query.Filter, deadline);
-        return scan is null ? nearest : scan.Best(nearest, limit, deadline);
-    }
+    private static List<RowHit> Best(List<RowHit> nearest, ValueScan? scan, int limit, CancellationToken deadline) =>
+        scan is null ? nearest : scan.Best(nearest, limit, deadline);
 }
