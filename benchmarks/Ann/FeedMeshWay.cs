@@ -15,19 +15,17 @@ internal sealed class FeedMeshIndex
     /// <param name="clusters">First code of each row.</param>
     public FeedMeshIndex(AnnData data, int[] clusters, CancellationToken cancellation)
     {
+        // As the snapshot loader does: one text for all rows that have it.
+        string[][] tags = [.. AnnData.Cardinalities.Select((count, a) => Enumerable.Range(0, count).Select(value => AnnCondition.Tag(a, value)).ToArray())];
         Index = new ClusteredVectorIndex(data.Rows, IndexLimits.From(new RetrievalOptions()).Clusters);
-        for (int i = 0; i < data.Rows; i++)
+        var rows = new Row[data.Rows];
+        Parallel.For(0, rows.Length, new ParallelOptions { CancellationToken = cancellation }, i =>
         {
-            if (i % 4_096 == 0) cancellation.ThrowIfCancellationRequested();
             var item = new Item { ItemId = $"item-{i}", AuthorId = $"author-{i % 50_000}", Language = "en" };
-            for (int a = 0; a < data.Values.Length; a++) item.Tags.Add(AnnCondition.Tag(a, data.Values[a][i]));
-            var facts = new ItemFacts(item, [(uint)clusters[i]]);
-            var eligibility = new Eligibility();
-            var row = new Row();
-            int slot = Index.Upsert(row, facts, eligibility, data.Vector(i));
-            row.State = new RowState(facts, new Counters(), eligibility, (ulong)i + 1, slot);
-            Index.Publish();
-        }
+            for (int a = 0; a < data.Values.Length; a++) item.Tags.Add(tags[a][data.Values[a][i]]);
+            rows[i] = new Row { State = new RowState(new ItemFacts(item, [(uint)clusters[i]]), new Counters(), new Eligibility(), (ulong)i + 1, i) };
+        });
+        Index.Fill(new AnnRows(rows, data), Environment.ProcessorCount); // as a replica that starts from a snapshot, or a compaction
 
         _queries = [.. Enumerable.Range(0, data.QueryCount).Select(q => new QueryVectors(data.Query(q).ToArray(), data.Dimensions))];
     }
@@ -50,6 +48,13 @@ internal sealed class FeedMeshIndex
     {
         if (!_filters.TryGetValue(filters, out RowFilter[]? parsed)) throw new InvalidOperationException("Filters are parsed before they are used.");
         return Index.Search(_queries[query], k, parsed[query], shape, cancellation);
+    }
+
+    private sealed class AnnRows(Row[] rows, AnnData data) : BulkRows(rows)
+    {
+        public override int Dimensions => data.Dimensions;
+
+        public override ReadOnlySpan<float> Vector(int row) => data.Vector(row);
     }
 
     public void Add(AnnFilterSet filters) => _filters[filters] = [.. Enumerable.Range(0, QueryCount).Select(query => Parse(filters, query))];

@@ -54,9 +54,9 @@ public sealed class RetrievalOptions
     [Range(1, 16)]
     public int BloomHashes { get; init; } = 5;
 
-    /// <summary>Share of the items from which on a filter value has an exact row of bits. Default 0.002.</summary>
+    /// <summary>Share of the items from which on a filter value has an exact row of bits. Default 0.0005: what has none costs five Bloom rows and a look at the texts of each result.</summary>
     [Range(0.000001, 1)]
-    public double FrequentShareMin { get; init; } = 0.002;
+    public double FrequentShareMin { get; init; } = 0.0005;
 
     /// <summary>Filter values with an exact row at most; each costs a bit an item. Default 1,024.</summary>
     [Range(0, 65_536)]

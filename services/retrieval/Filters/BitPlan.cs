@@ -153,7 +153,7 @@ internal sealed class BitPlan
             return new ExactRow(row, isDenied, isDenied ? 1 - share : share);
         }
 
-        return isDenied ? new DeniedTerm(term) : new BloomTerm(term, _rows.BloomRows(value), RareShare * _rows.Shape.FrequentShareMin);
+        return isDenied ? new DeniedTerm(term, _rows.BloomRows(value)) : new BloomTerm(term, _rows.BloomRows(value), RareShare * _rows.Shape.FrequentShareMin);
     }
 
     private class Node(double share, int depth, bool isExact)
@@ -202,15 +202,15 @@ internal sealed class BitPlan
 
     private sealed class BloomTerm(FilterTerm term, int[] rows, double share) : Node(share, 1, false)
     {
-        public override bool Holds(FilterBits bits, int slot, RowState state) => term.Holds(state);
+        public override bool Holds(FilterBits bits, int slot, RowState state) => bits.HasBloom(rows, slot) && term.Holds(state);
 
         public override void And(List<BitStep> steps, bool isFirst) => steps.AddRange(rows.Select(row => new BitStep(BitOp.AndRow, ~row)));
     }
 
-    // What lacks a rare value is nearly all, and the bits cannot tell it.
-    private sealed class DeniedTerm(FilterTerm term) : Node(1, 1, false)
+    // What lacks a rare value is nearly all: no step is worth it. Of a row that passed, the first bit nearly always tells.
+    private sealed class DeniedTerm(FilterTerm term, int[] rows) : Node(1, 1, false)
     {
-        public override bool Holds(FilterBits bits, int slot, RowState state) => !term.Holds(state);
+        public override bool Holds(FilterBits bits, int slot, RowState state) => !bits.HasBloom(rows, slot) || !term.Holds(state);
     }
 
     private sealed class Both : Node
@@ -258,7 +258,7 @@ internal sealed class BitPlan
 
         private Either(List<Node> choices)
             : base(1 - choices.Aggregate(1.0, (share, choice) => share * (1 - choice.Share)), 1 + choices.Max(choice => choice.Depth), choices.TrueForAll(choice => choice.IsExact)) =>
-            _choices = [.. choices];
+            _choices = [.. choices.OrderBy(choice => !choice.IsExact)]; // bits before texts
 
         public static Node Of(Node left, Node right)
         {

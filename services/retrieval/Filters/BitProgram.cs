@@ -40,7 +40,8 @@ internal sealed class BitProgram(BitStep[] steps, int depth)
 {
     private const int LaneWords = 4, WideLaneWords = 8;
 
-    private readonly int[] _rows = [.. steps.Where(step => step.Op is >= BitOp.AndRow and <= BitOp.OrNotRow).Select(step => step.Row).Distinct()];
+    private readonly int[] _exactRows = [FilterBits.LiveRow, FilterBits.VisibleRow, .. RowsOf(steps).Where(row => row >= 0)];
+    private readonly int[] _bloomRows = [.. RowsOf(steps).Where(row => row < 0).Select(row => ~row)];
 
     /// <summary>Takes out of the mask the slots that the program does not admit.</summary>
     /// <param name="first">Word of the chunk's rows where the slots begin.</param>
@@ -61,9 +62,9 @@ internal sealed class BitProgram(BitStep[] steps, int depth)
     /// <summary>Fetches the rows that the program reads of a segment, ahead of its turn: where every segment's rows lie is known, and the processor cannot guess it.</summary>
     public void Prefetch(FilterBits bits)
     {
-        bits.Prefetch(FilterBits.LiveRow);
-        bits.Prefetch(FilterBits.VisibleRow);
-        foreach (int row in _rows) bits.Prefetch(row);
+        FilterChunk chunk = bits.Chunk;
+        chunk.Exact.PrefetchColumn(_exactRows, chunk.Stride, bits.First);
+        if (_bloomRows.Length > 0) chunk.Bloom.PrefetchColumn(_bloomRows, chunk.Stride, bits.First);
     }
 
     private void Run<TLane, TLogic>(FilterChunk chunk, AlignedBuffer<ulong> exactRows, int word, ref ulong place)
@@ -116,6 +117,8 @@ internal sealed class BitProgram(BitStep[] steps, int depth)
 
         TLogic.Store(top, ref place);
     }
+
+    private static IEnumerable<int> RowsOf(BitStep[] steps) => steps.Where(step => step.Op is >= BitOp.AndRow and <= BitOp.OrNotRow).Select(step => step.Row).Distinct();
 
     private interface ILogic<TLane>
     {

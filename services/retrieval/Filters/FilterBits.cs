@@ -42,15 +42,18 @@ internal sealed class FilterBits
     /// <summary>Whether a slot's bit of an exact row is set.</summary>
     public bool Has(int row, int slot) => (Exact(row)[slot >> 6] >> (slot & 63) & 1) != 0;
 
-    public ReadOnlySpan<ulong> Bloom(int bit) => _chunk.Bloom.Span.Slice(At(bit), _words);
-
-    /// <summary>Begins to fetch a row that is going to be read.</summary>
-    /// <param name="row">An exact row, or the complement of a Bloom row.</param>
-    public void Prefetch(int row)
+    /// <summary>Whether a slot's bits of all of these Bloom rows are set.</summary>
+    public bool HasBloom(ReadOnlySpan<int> rows, int slot)
     {
-        if (row >= 0) _chunk.Exact.Prefetch(At(row), _words);
-        else _chunk.Bloom.Prefetch(At(~row), _words);
+        foreach (int row in rows)
+        {
+            if ((Bloom(row)[slot >> 6] >> (slot & 63) & 1) == 0) return false;
+        }
+
+        return true;
     }
+
+    public ReadOnlySpan<ulong> Bloom(int bit) => _chunk.Bloom.Span.Slice(At(bit), _words);
 
     public int BeginRead() => Volatile.Read(ref _version);
 

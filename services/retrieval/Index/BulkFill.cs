@@ -21,14 +21,13 @@ internal sealed partial class ClusteredVectorIndex
         if (rows.Count > _shape.ExactRowsMax) _scale = ScaleOf(rows, parallel);
 
         List<Run> runs = Plan(rows, out int[] order);
-        FilterBits[] bits = [.. runs.Select(run => TakeBits(Segment.RoomFor(run.Count), rows.Count))]; // by one thread, in order
-        var segments = new Segment[runs.Count];
+        Segment[] segments = [.. runs.Select(run => NewSegment(Segment.RoomFor(run.Count), rows.Count))]; // by one thread, in order
         var sums = new double[runs.Count][];
         var gate = new Lock();
         MakePlaces(rows.Count);
         Parallel.For(0, runs.Count, parallel, () => new Worker(FilterBits.FixedRows + Filters.FrequentValues), (number, _, worker) =>
         {
-            segments[number] = FillSegment(rows, bits[number], order.AsSpan(runs[number].First, runs[number].Count), number, sums[number] = new double[rows.Dimensions], worker);
+            FillSegment(rows, segments[number], order.AsSpan(runs[number].First, runs[number].Count), number, sums[number] = new double[rows.Dimensions], worker);
             return worker;
         }, worker =>
         {
@@ -75,9 +74,8 @@ internal sealed partial class ClusteredVectorIndex
         return runs;
     }
 
-    private Segment FillSegment(BulkRows rows, FilterBits bits, ReadOnlySpan<int> members, int number, double[] sum, Worker worker)
+    private void FillSegment(BulkRows rows, Segment segment, ReadOnlySpan<int> members, int number, double[] sum, Worker worker)
     {
-        var segment = new Segment(bits, rows.Dimensions, _scale);
         for (int place = 0; place < members.Length; place++)
         {
             int slot = members[place];
@@ -91,8 +89,6 @@ internal sealed partial class ClusteredVectorIndex
             for (int d = 0; d < sum.Length; d++) sum[d] += vector[d];
             _places[slot / BlockSlots]![slot % BlockSlots] = (number << Segment.PlaceBits) + place;
         }
-
-        return segment;
     }
 
     private void MakePlaces(int count)

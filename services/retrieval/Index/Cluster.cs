@@ -3,7 +3,7 @@ using System.Numerics.Tensors;
 namespace Mesh.Retrieval.Index;
 
 /// <summary>
-/// Rows whose semantic IDs begin alike: its segments, and the mean of its live vectors, by which a search finds it. Written by
+/// Rows whose semantic IDs begin alike: its segments, and the direction of its live vectors' mean, by which a search finds it. Written by
 /// the writer, read by every request.
 /// </summary>
 /// <param name="ordinal">Its number among the clusters of the index.</param>
@@ -23,7 +23,7 @@ internal sealed class Cluster(int dimensions, int ordinal, bool isAlwaysProbed)
     /// <summary>Numbers of its segments, all full but the last.</summary>
     public ReadOnlySpan<int> Segments => _segments;
 
-    /// <summary>The mean of the live vectors as of at most a sixteenth of them ago. Never written again.</summary>
+    /// <summary>The mean of the live vectors, as a unit vector, as of at most a sixteenth of them ago. Never written again.</summary>
     public ReadOnlySpan<float> Centroid => _centroid;
 
     /// <summary>Writer only. Places used in the last segment.</summary>
@@ -64,7 +64,8 @@ internal sealed class Cluster(int dimensions, int ordinal, bool isAlwaysProbed)
         if (_rows > 0)
         {
             TensorPrimitives.ConvertTruncating<double, float>(_sum, centroid);
-            TensorPrimitives.Divide(centroid, _rows, centroid);
+            float length = TensorPrimitives.Norm<float>(centroid);
+            if (length > 0) TensorPrimitives.Divide(centroid, length, centroid);
         }
 
         _centroid = centroid;

@@ -39,7 +39,7 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
     private readonly RowSignature _signature = new(), _before = new();   // writer only
     private readonly GracePeriod _grace = new();
     private readonly CoarseTable _coarse = new();
-    private readonly List<FilterChunk> _chunks = []; // writer only
+    private readonly List<(FilterChunk Filter, VectorChunk Vectors)> _chunks = []; // writer only; the two have the same slots
 
     // Written by the writer; read by every request. Replaced whole, or appended to before their count is seen.
     private volatile Cluster[] _clusters = [];
@@ -232,7 +232,7 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
 
     void IFiltered.GrowExact(int rows)
     {
-        foreach (FilterChunk chunk in _chunks)
+        foreach ((FilterChunk chunk, _) in _chunks)
         {
             Grew(-chunk.Bytes);
             chunk.GrowExact(rows);
@@ -274,7 +274,7 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
         {
             int held = 0;
             foreach (int number in cluster.Segments) held += _segments[number].Capacity;
-            last = Append(new Segment(TakeBits(Segment.RoomFor(held), _slots), _dimensions, _scale));
+            last = Append(NewSegment(Segment.RoomFor(held), _slots));
             cluster.Append(last);
             cluster.TailRows = 0;
         }
@@ -283,15 +283,18 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
     }
 
     // Chunks are as large as the index, within limits; what is left of one when the next begins stays empty.
-    private FilterBits TakeBits(int slots, int rows)
+    private Segment NewSegment(int slots, int rows)
     {
-        if (_chunks.Count > 0 && _chunks[^1].TryTake(slots) is { } bits) return bits;
+        if (_chunks.Count > 0 && _chunks[^1].Filter.TryTake(slots) is { } bits) return new Segment(bits, _chunks[^1].Vectors);
 
-        int room = (int)BitOperations.RoundUpToPowerOf2((uint)Math.Clamp(rows, Segment.RowsMax, FilterChunk.SlotsMax));
-        var chunk = new FilterChunk(_chunks.Sum(static held => held.Words), room, _shape.Filter.BloomBits, Filters.Capacity);
-        Grew(chunk.Bytes);
-        _chunks.Add(chunk);
-        return chunk.TryTake(slots)!;
+        int most = Math.Min(FilterChunk.SlotsMax, VectorChunk.SlotsMax(_dimensions));
+        int room = (int)BitOperations.RoundUpToPowerOf2((uint)Math.Clamp(rows, Segment.RowsMax, most));
+        var filter = new FilterChunk(_chunks.Sum(static held => held.Filter.Words), room, _shape.Filter.BloomBits, Filters.Capacity);
+        var vectors = new VectorChunk(room, _dimensions);
+        if (_scale > 0) vectors.Quantize(_scale, []);
+        Grew(filter.Bytes + vectors.Bytes);
+        _chunks.Add((filter, vectors));
+        return new Segment(filter.TryTake(slots)!, vectors);
     }
 
     private int Append(Segment segment)
@@ -331,11 +334,11 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
         if (largest == 0) return;
 
         float scale = Int8Rows.ScaleFor(largest);
-        foreach (Segment segment in Segments)
+        foreach ((FilterChunk filter, VectorChunk vectors) in _chunks)
         {
-            Grew(-segment.Bytes);
-            segment.Quantize(scale);
-            Grew(segment.Bytes);
+            Grew(-vectors.Bytes);
+            vectors.Quantize(scale, Segments.ToArray().Where(segment => segment.Filter.Chunk == filter).SelectMany(segment => segment.UsedSlots));
+            Grew(vectors.Bytes);
         }
 
         foreach (Cluster cluster in _clusters) _coarse.Put(cluster.Ordinal, cluster.Centroid, scale);

@@ -5,7 +5,7 @@ namespace Mesh.Retrieval.Index;
 
 /// <summary>
 /// Up to 1,024 rows of one cluster side by side: vectors to score with, the same as bytes to scan, filter rows, and which Row and slot
-/// a place holds. Places are taken in order and never given to another row; filter rows lie in a <see cref="FilterChunk"/>.
+/// a place holds. Places are taken in order and never given to another row; all but they lie in chunks with those of other segments.
 /// </summary>
 internal sealed class Segment
 {
@@ -14,21 +14,18 @@ internal sealed class Segment
 
     private const int RowsMin = 64;
 
-    private readonly int _dimensions;
-    private readonly AlignedBuffer<float> _vectors;
+    private readonly VectorChunk _vectors;
+    private readonly int _first; // slot of the chunk
     private readonly Place[] _places;
-    private volatile AlignedBuffer<byte>? _blocks; // made once the index outgrows exact search, which tells the scale
 
-    /// <summary>A segment for as many rows as its bits have slots.</summary>
-    /// <param name="scale">Of the bytes; 0 where there are none yet.</param>
-    public Segment(FilterBits filter, int dimensions, float scale)
+    /// <summary>A segment for as many rows as its bits have slots, in chunks of filter rows and vectors with the same slots.</summary>
+    public Segment(FilterBits filter, VectorChunk vectors)
     {
         Filter = filter;
         Capacity = 64 * filter.Words;
-        _dimensions = dimensions;
-        _vectors = new AlignedBuffer<float>(Capacity * dimensions);
+        _vectors = vectors;
+        _first = 64 * filter.First;
         _places = new Place[Capacity];
-        if (scale > 0) Quantize(scale);
     }
 
     public int Capacity { get; }
@@ -36,25 +33,38 @@ internal sealed class Segment
     public FilterBits Filter { get; }
 
     /// <summary>Vectors as <see cref="Int8Rows"/>; empty while every search is exact.</summary>
-    public ReadOnlySpan<byte> Blocks => _blocks is { } blocks ? blocks.Span : [];
+    public ReadOnlySpan<byte> Blocks => _vectors.Blocks is { } blocks ? blocks.Span.Slice(FirstByte, GroupBytes * Filter.Words) : [];
+
+    public long Bytes => 24L * Capacity + 200;
+
+    /// <summary>Slots of its chunk that hold a row.</summary>
+    public IEnumerable<int> UsedSlots
+    {
+        get
+        {
+            for (int place = 0; place < Capacity && _places[place].Row is not null; place++) yield return _first + place;
+        }
+    }
+
+    private int GroupBytes => Int8Rows.GroupBytes(_vectors.Dimensions);
+
+    private int FirstByte => Filter.First * GroupBytes;
 
     /// <summary>Begins to fetch the bytes of the rows: a line of each page, as finding the page takes longest. On 1,000,000 x 64, 64 clusters: 8 to 10 % less
     /// time for the whole search; whole pages or four lines a page: no better.</summary>
     public void PrefetchBlocks()
     {
-        if (_blocks is not { } blocks) return;
-        for (int at = 0; at < blocks.Length; at += Environment.SystemPageSize) blocks.Prefetch(at, 1);
+        if (_vectors.Blocks is not { } blocks) return;
+        for (int at = 0; at < GroupBytes * Filter.Words; at += Environment.SystemPageSize) blocks.Prefetch(FirstByte + at, 1);
     }
-
-    public long Bytes => 4L * _vectors.Length + 24L * Capacity + (_blocks?.Length ?? 0) + 500;
 
     /// <summary>Room for so many rows, in whole words of filter rows.</summary>
     public static int RoomFor(int rows) => Math.Clamp((rows + RowsMin - 1) / RowsMin * RowsMin, RowsMin, RowsMax);
 
-    public ReadOnlySpan<float> Vector(int place) => _vectors.Span.Slice(place * _dimensions, _dimensions);
+    public ReadOnlySpan<float> Vector(int place) => _vectors.Vectors.Span.Slice((_first + place) * _vectors.Dimensions, _vectors.Dimensions);
 
     /// <summary>Address of a place's vector, which holds as long as the segment is reachable.</summary>
-    public nint VectorAddress(int place) => _vectors.Address + ((nint)place * _dimensions * sizeof(float));
+    public nint VectorAddress(int place) => _vectors.Vectors.Address + ((nint)(_first + place) * _vectors.Dimensions * sizeof(float));
 
     /// <summary>What a place holds; its parts lie in one cache line or two.</summary>
     public ref readonly Place this[int place] => ref _places[place];
@@ -65,17 +75,9 @@ internal sealed class Segment
     /// <summary>Writer only. Fills a place that no reader knows; it is found once its live bit is set.</summary>
     public void Put(int place, Row row, int slot, uint hash, ReadOnlySpan<float> vector, float scale)
     {
-        vector.CopyTo(_vectors.Span[(place * _dimensions)..]);
-        if (_blocks is { } blocks) Int8Rows.Write(vector, scale, blocks.Span, place);
+        vector.CopyTo(_vectors.Vectors.Span[((_first + place) * _vectors.Dimensions)..]);
+        if (_vectors.Blocks is { } blocks) Int8Rows.Write(vector, scale, blocks.Span, _first + place);
         _places[place] = new Place(row, slot, hash);
-    }
-
-    /// <summary>Writer only. Makes the bytes of the rows there are; those of others are written as they come.</summary>
-    public void Quantize(float scale)
-    {
-        var blocks = new AlignedBuffer<byte>(Capacity / Int8Rows.GroupRows * Int8Rows.GroupBytes(_dimensions));
-        for (int place = 0; place < Capacity && _places[place].Row is not null; place++) Int8Rows.Write(Vector(place), scale, blocks.Span, place);
-        _blocks = blocks;
     }
 }
 
