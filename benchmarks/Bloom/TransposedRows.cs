@@ -53,7 +53,6 @@ internal sealed class TransposedRows : IValueIndex, IFiltered
         int admitted = 0;
         for (int s = 0; s < _segments.Length; s++)
         {
-            if (s + 1 < _segments.Length) plan.Prefetch(_segments[s + 1]);
             plan.TryAdmit(_segments[s], _mask, out int survivors, out _); // true: nobody writes
             admitted += checks ? Check(query, s) : survivors;
         }

@@ -42,7 +42,10 @@ public sealed class RetrievalOptions
     [Range(1, 4_096)]
     public int ProbesMin { get; init; } = 32;
 
-    /// <summary>Rows admitted by the filter that are scanned at least for each result asked for; more clusters are probed until then. Default 64.</summary>
+    /// <summary>
+    /// Rows admitted by the filter that are scanned at least for each of up to 100 results where all pass; fewer for more results and for narrower
+    /// filters (ClusteredSearch says how many). More clusters are probed until then. Default 64.
+    /// </summary>
     [Range(1, 100_000)]
     public int RowsPerResult { get; init; } = 64;
 

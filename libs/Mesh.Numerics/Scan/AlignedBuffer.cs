@@ -44,20 +44,6 @@ public sealed class AlignedBuffer<T>
         for (; at < end; at += Alignment) Sse.Prefetch0(at);
     }
 
-    /// <summary>Begins to fetch the line of one element of each of so many rows: a tight loop, as 30 calls cost more than they save.</summary>
-    /// <param name="rows">Numbers of rows.</param>
-    /// <param name="stride">Elements from a row to the next.</param>
-    /// <param name="at">The element of each row.</param>
-    public unsafe void PrefetchColumn(ReadOnlySpan<int> rows, int stride, int at)
-    {
-        if (!Sse.IsSupported) return;
-
-        // SAFETY: as in Prefetch.
-        byte* first = (byte*)Address + ((nint)at * Unsafe.SizeOf<T>());
-        nint rowBytes = (nint)stride * Unsafe.SizeOf<T>();
-        foreach (int row in rows) Sse.Prefetch0(first + (row * rowBytes));
-    }
-
     /// <summary>All elements.</summary>
     public Span<T> Span => MemoryMarshal.Cast<byte, T>(_memory.AsSpan(_offset, Length * Unsafe.SizeOf<T>()));
 }

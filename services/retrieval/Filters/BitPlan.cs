@@ -69,9 +69,6 @@ internal sealed class BitPlan
         return true;
     }
 
-    /// <summary>Begins to fetch what <see cref="TryAdmit"/> reads of a segment.</summary>
-    public void Prefetch(FilterBits bits) => _program.Prefetch(bits);
-
     /// <summary>
     /// Slots of a segment that the filter may admit: alive, not hidden, and with values that fit. Where a writer changes bits as fast
     /// as they are read, all that are alive.

@@ -34,14 +34,11 @@ internal readonly record struct BitStep(BitOp Op, int Row = 0);
 
 /// <summary>
 /// A plan as steps of a stack machine over rows of bits, run for 512 or 256 slots at a time, so that a term costs one instruction on
-/// a register and one load. Against a call per node and row, 30 terms on segments of 256 slots: 5 times as fast.
+/// a register and one load.
 /// </summary>
 internal sealed class BitProgram(BitStep[] steps, int depth)
 {
     private const int LaneWords = 4, WideLaneWords = 8;
-
-    private readonly int[] _exactRows = [FilterBits.LiveRow, FilterBits.VisibleRow, .. RowsOf(steps).Where(row => row >= 0)];
-    private readonly int[] _bloomRows = [.. RowsOf(steps).Where(row => row < 0).Select(row => ~row)];
 
     /// <summary>Takes out of the mask the slots that the program does not admit.</summary>
     /// <param name="first">Word of the chunk's rows where the slots begin.</param>
@@ -57,14 +54,6 @@ internal sealed class BitProgram(BitStep[] steps, int depth)
 
         for (; at + LaneWords <= mask.Length; at += LaneWords) Run<Vector256<ulong>, FourWords>(chunk, exact, first + at, ref mask[at]);
         for (; at < mask.Length; at++) Run<ulong, OneWord>(chunk, exact, first + at, ref mask[at]);
-    }
-
-    /// <summary>Fetches the rows that the program reads of a segment, ahead of its turn: where every segment's rows lie is known, and the processor cannot guess it.</summary>
-    public void Prefetch(FilterBits bits)
-    {
-        FilterChunk chunk = bits.Chunk;
-        chunk.Exact.PrefetchColumn(_exactRows, chunk.Stride, bits.First);
-        if (_bloomRows.Length > 0) chunk.Bloom.PrefetchColumn(_bloomRows, chunk.Stride, bits.First);
     }
 
     private void Run<TLane, TLogic>(FilterChunk chunk, AlignedBuffer<ulong> exactRows, int word, ref ulong place)
@@ -117,8 +106,6 @@ internal sealed class BitProgram(BitStep[] steps, int depth)
 
         TLogic.Store(top, ref place);
     }
-
-    private static IEnumerable<int> RowsOf(BitStep[] steps) => steps.Where(step => step.Op is >= BitOp.AndRow and <= BitOp.OrNotRow).Select(step => step.Row).Distinct();
 
     private interface ILogic<TLane>
     {

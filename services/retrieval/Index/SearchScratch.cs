@@ -11,7 +11,7 @@ internal sealed class SearchScratch
     [ThreadStatic]
     private static SearchScratch? s_free;
 
-    private int[] _coarseDots = [], _coarseOrdinals = [];
+    private int[] _coarseDots = [], _coarseOrdinals = [], _sorting = [];
     private ulong[] _clusterWords = [], _probedBy = [];
     private readonly List<ScanHits> _hits = [];
     private ScanHits? _coarse;
@@ -79,6 +79,8 @@ internal sealed class SearchScratch
     public Span<int> CoarseDots(int clusters) => Grown(ref _coarseDots, clusters);
 
     public Span<int> CoarseOrdinals(int clusters) => Grown(ref _coarseOrdinals, clusters);
+
+    public Span<int> Sorting(int length) => Grown(ref _sorting, length);
 
     public Span<nint> Addresses(int rows) => Grown(ref _addresses, rows);
 

@@ -86,4 +86,30 @@ public sealed class TopSelectTests
 
     private static (int Score, int Ordinal)[] Sorted(int[] scores, int[] ordinals, int count) =>
         [.. scores.Zip(ordinals).Take(count).OrderByDescending(pair => pair.First).ThenBy(pair => pair.Second)];
+
+    [Theory]
+    [InlineData(0, 1)]
+    [InlineData(1, 1)]
+    [InlineData(300, 1)]
+    [InlineData(1_312, 5)]
+    [InlineData(1_312, 100_000)]
+    [InlineData(5_000, int.MaxValue)]
+    public void Pairs_are_sorted_by_score_and_equal_ones_stay_in_order(int n, int spread)
+    {
+        var random = new Random(n);
+        int[] scores = [.. Enumerable.Range(0, n).Select(_ => random.Next(-spread, spread))], ordinals = [.. Enumerable.Range(0, n)];
+        if (n > 1) (scores[0], scores[1]) = (int.MinValue, int.MaxValue);
+        (int Score, int Ordinal)[] expected = [.. scores.Zip(ordinals).OrderBy(pair => pair.First)];
+
+        TopSelect.SortAscending(scores, ordinals, new int[2 * n]);
+
+        Assert.Equal(expected, scores.Zip(ordinals));
+    }
+
+    [Fact]
+    public void Sorting_refuses_lengths_that_do_not_fit()
+    {
+        Assert.Throws<ArgumentException>(() => TopSelect.SortAscending(new int[3], new int[2], new int[6]));
+        Assert.Throws<ArgumentException>(() => TopSelect.SortAscending(new int[3], new int[3], new int[5]));
+    }
 }
