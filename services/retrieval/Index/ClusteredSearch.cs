@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
 using Mesh.Numerics;
 using Mesh.Retrieval.Filters;
 
@@ -116,8 +117,7 @@ internal sealed class ClusteredSearch
 
     private void OrderAll()
     {
-        Span<int> all = _scratch.Union.Append(_admission.Segments);
-        for (int i = 0; i < all.Length; i++) all[i] = i;
+        for (int number = 0; number < _admission.Segments; number++) _scratch.Union.Add(number);
     }
 
     private int ProbesFor(double needed, double passes)
@@ -151,13 +151,13 @@ internal sealed class ClusteredSearch
             while (true)
             {
                 TakeNearest(own);
-                if (_admission.Look(_scratch.Order.Span, _cancellation) >= needed || own == _clusters.Length) break;
+                if (_admission.Look(CollectionsMarshal.AsSpan(_scratch.Order), _cancellation) >= needed || own == _clusters.Length) break;
                 own = Math.Min(_clusters.Length, 2 * own);
             }
 
             probesMost = Math.Max(probesMost, own);
             Span<ulong> probedBy = _scratch.ProbedBy(_admission.Segments);
-            foreach (int number in _scratch.Order.Span)
+            foreach (int number in _scratch.Order)
             {
                 if (probedBy[number] == 0) _scratch.Union.Add(number);
                 probedBy[number] |= 1ul << q;
@@ -166,7 +166,7 @@ internal sealed class ClusteredSearch
 
         probes = probesMost;
         long rows = 0, room = 0;
-        foreach (int number in _scratch.Union.Span)
+        foreach (int number in _scratch.Union)
         {
             rows += _admission.Count(number);
             room += _admission.At(number, out _).Capacity;
@@ -227,9 +227,9 @@ internal sealed class ClusteredSearch
 
     private int CollectAdmitted()
     {
-        Growing places = _scratch.Places;
+        List<int> places = _scratch.Places;
         places.Clear();
-        foreach (int number in _scratch.Union.Span)
+        foreach (int number in _scratch.Union)
         {
             if (_admission.Count(number) == 0) continue;
             _admission.At(number, out ReadOnlySpan<ulong> mask);
@@ -279,7 +279,7 @@ internal sealed class ClusteredSearch
     {
         ReadOnlySpan<ulong> probedBy = _scratch.ProbedBy(_admission.Segments);
         var together = new ScanHits[Math.Min(found.Length, Int8Scan.QueriesMax)];
-        ReadOnlySpan<int> numbers = _scratch.Union.Span;
+        ReadOnlySpan<int> numbers = CollectionsMarshal.AsSpan(_scratch.Union);
         for (int i = 0; i < numbers.Length; i++)
         {
             if ((i & 15) == 0) _cancellation.ThrowIfCancellationRequested();
@@ -311,9 +311,9 @@ internal sealed class ClusteredSearch
 
     private bool IsAdmitted(int number, int place) => _admission.Check(number, place, out _) is not null;
 
-    private static void DropRepeated(Growing places)
+    private static void DropRepeated(List<int> places)
     {
-        Span<int> sorted = places.Span;
+        Span<int> sorted = CollectionsMarshal.AsSpan(places);
         sorted.Sort();
         int front = 0;
         for (int i = 0; i < sorted.Length; i++)
@@ -321,14 +321,14 @@ internal sealed class ClusteredSearch
             if (i == 0 || sorted[i] != sorted[i - 1]) sorted[front++] = sorted[i];
         }
 
-        places.Truncate(front);
+        CollectionsMarshal.SetCount(places, front);
     }
 
     // Scores the collected places, and checks the best of them until k are found.
     private List<RowHit> Pick(QueryVectors queries, int checkedMost)
     {
         Score(queries);
-        Span<int> scores = _scratch.Scores.Span, places = _scratch.Places.Span;
+        Span<int> scores = CollectionsMarshal.AsSpan(_scratch.Scores), places = CollectionsMarshal.AsSpan(_scratch.Places);
         if (checkedMost < scores.Length)
         {
             TopSelect.Keep(scores, places, checkedMost);
@@ -374,7 +374,7 @@ internal sealed class ClusteredSearch
 
     private void Score(QueryVectors queries)
     {
-        Span<int> places = _scratch.Places.Span;
+        Span<int> places = CollectionsMarshal.AsSpan(_scratch.Places);
         Span<nint> addresses = _scratch.Addresses(places.Length);
         for (int i = 0; i < places.Length; i++)
         {
@@ -390,8 +390,8 @@ internal sealed class ClusteredSearch
             TensorPrimitives.Max(best, scores, best);
         }
 
-        _scratch.Scores.Clear();
-        Span<int> ordered = _scratch.Scores.Append(places.Length);
+        CollectionsMarshal.SetCount(_scratch.Scores, places.Length);
+        Span<int> ordered = CollectionsMarshal.AsSpan(_scratch.Scores);
         for (int i = 0; i < ordered.Length; i++) ordered[i] = TopSelect.ToOrdered(best[i]);
     }
 }

@@ -36,7 +36,7 @@ internal sealed class ProbeHits(ScanHits hits, int kept, Func<int, int, bool>? i
     }
 
     /// <summary>Adds the places of the best.</summary>
-    public void AddBest(Growing places)
+    public void AddBest(List<int> places)
     {
         KeepBest();
         for (int i = 0; i < hits.Count; i++)

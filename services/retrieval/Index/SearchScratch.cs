@@ -22,14 +22,14 @@ internal sealed class SearchScratch
     public Admission Admission { get; } = new();
 
     /// <summary>Segments to look at, in order: of one query, and in <see cref="Union"/> of all.</summary>
-    public Growing Order { get; } = new();
+    public List<int> Order { get; } = [];
 
-    public Growing Union { get; } = new();
+    public List<int> Union { get; } = [];
 
     /// <summary>Places to score, and their scores as <see cref="Mesh.Numerics.TopSelect.ToOrdered"/>.</summary>
-    public Growing Places { get; } = new();
+    public List<int> Places { get; } = [];
 
-    public Growing Scores { get; } = new();
+    public List<int> Scores { get; } = [];
 
     /// <summary>Rows of the places that are being checked.</summary>
     public Row?[] Rows { get; } = new Row?[32];
@@ -93,32 +93,4 @@ internal sealed class SearchScratch
         if (array.Length < length) array = new T[Math.Max(length, 2 * array.Length)];
         return array.AsSpan(0, length);
     }
-}
-
-/// <summary>Integers appended one by one, without their memory being given back.</summary>
-internal sealed class Growing
-{
-    private int[] _values = new int[256];
-
-    public int Count { get; private set; }
-
-    public Span<int> Span => _values.AsSpan(0, Count);
-
-    public void Add(int value)
-    {
-        if (Count == _values.Length) Array.Resize(ref _values, 2 * Count);
-        _values[Count++] = value;
-    }
-
-    /// <summary>Appends so many, to be written.</summary>
-    public Span<int> Append(int count)
-    {
-        if (Count + count > _values.Length) Array.Resize(ref _values, Math.Max(Count + count, 2 * _values.Length));
-        Count += count;
-        return _values.AsSpan(Count - count, count);
-    }
-
-    public void Truncate(int count) => Count = count;
-
-    public void Clear() => Count = 0;
 }
