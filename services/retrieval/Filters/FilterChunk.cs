@@ -34,6 +34,9 @@ internal sealed class FilterChunk
     /// <summary>Words of a row.</summary>
     public int Words => _words;
 
+    /// <summary>Writer only. Slots from 0 on that segments have taken.</summary>
+    public int Taken => 64 * _taken;
+
     /// <summary>Words from a row to the next.</summary>
     public int Stride { get; }
 

@@ -291,7 +291,7 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
         int room = (int)BitOperations.RoundUpToPowerOf2((uint)Math.Clamp(rows, Segment.RowsMax, most));
         var filter = new FilterChunk(_chunks.Sum(static held => held.Filter.Words), room, _shape.Filter.BloomBits, Filters.Capacity);
         var vectors = new VectorChunk(room, _dimensions);
-        if (_scale > 0) vectors.Quantize(_scale, []);
+        if (_scale > 0) vectors.Quantize(_scale, taken: 0);
         Grew(filter.Bytes + vectors.Bytes);
         _chunks.Add((filter, vectors));
         return new Segment(filter.TryTake(slots)!, vectors);
@@ -337,7 +337,7 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
         foreach ((FilterChunk filter, VectorChunk vectors) in _chunks)
         {
             Grew(-vectors.Bytes);
-            vectors.Quantize(scale, Segments.ToArray().Where(segment => segment.Filter.Chunk == filter).SelectMany(segment => segment.UsedSlots));
+            vectors.Quantize(scale, filter.Taken);
             Grew(vectors.Bytes);
         }
 

@@ -37,15 +37,6 @@ internal sealed class Segment
 
     public long Bytes => 24L * Capacity + 200;
 
-    /// <summary>Slots of its chunk that hold a row.</summary>
-    public IEnumerable<int> UsedSlots
-    {
-        get
-        {
-            for (int place = 0; place < Capacity && _places[place].Row is not null; place++) yield return _first + place;
-        }
-    }
-
     private int GroupBytes => Int8Rows.GroupBytes(_vectors.Dimensions);
 
     private int FirstByte => Filter.First * GroupBytes;
