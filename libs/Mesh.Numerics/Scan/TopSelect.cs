@@ -33,8 +33,8 @@ public static class TopSelect
     }
 
     /// <summary>
-    /// Sorts pairs by score, lowest first, equal ones in the order they had: by digits of 11 bits from the last on, from 256 pairs on three times as
-    /// fast as by comparison (1,312 pairs: 14 us and 43).
+    /// Sorts pairs by score, lowest first, equal ones in the order they had, by digits of 11 bits from the last on. Against a sort by comparison, on
+    /// numbers not sorted before: 157 pairs 3.4 us and 4.2, 1,312 pairs 12 and 48.
     /// </summary>
     /// <param name="scratch">At least twice as many numbers as there are pairs.</param>
     /// <exception cref="ArgumentException">Lengths do not fit together.</exception>

@@ -41,9 +41,6 @@ internal sealed class ClusteredSearch
     // Nearest first lets the threshold rise at once; past that many clusters sorting them costs more.
     private const int SortedMax = 128;
 
-    // Fewer are sorted by comparison.
-    private const int RadixMin = 256;
-
     private readonly ClusteredVectorIndex _index;
     private readonly ClusterShape _shape;
     private readonly QueryVectors _queries;
@@ -337,8 +334,7 @@ internal sealed class ClusteredSearch
         }
 
         TensorPrimitives.OnesComplement(scores, scores); // ascending is best first now
-        if (scores.Length < RadixMin) scores.Sort(places);
-        else TopSelect.SortAscending(scores, places, _scratch.Sorting(2 * scores.Length));
+        TopSelect.SortAscending(scores, places, _scratch.Sorting(2 * scores.Length));
         var top = new BestFirst(_k);
         for (int from = 0; from < places.Length && !top.IsFullBefore(scores[from]); from += _scratch.Rows.Length)
         {
