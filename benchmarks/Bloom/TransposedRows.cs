@@ -28,14 +28,17 @@ internal sealed class TransposedRows : IValueIndex, IFiltered
         _rows = new FilterRows(new FilterShape(bloomBits, BloomHashes: 5, FrequentShareMin: 0.002, FrequentValuesMax: frequentMax));
         _segments = new FilterBits[(catalogue.Items + Slots - 1) / Slots];
         var signature = new RowSignature();
-        for (; _filled < catalogue.Items; _filled++)
+        while (_filled < catalogue.Items)
         {
             if (_filled % Slots == 0) _segments[_filled / Slots] = Take();
             _rows.Sign(FactsOf(_filled), Everybody, signature);
             _rows.Account(signature, 1);
             _segments[_filled / Slots].Put(_filled % Slots, signature);
-            if (frequentMax > 0 && _rows.WantsLook()) _rows.Look(this);
+            _filled++;
+            if (frequentMax > 0) _rows.GoOn(this);
         }
+
+        while (_rows.IsLooking) _rows.GoOn(this);
     }
 
     public string Name { get; }
@@ -82,17 +85,17 @@ internal sealed class TransposedRows : IValueIndex, IFiltered
     /// <summary>Values of an item that its signature holds: its own, its id, author, language and safety.</summary>
     public int SignedValues(int item) => _catalogue.Of(item).Length + 4;
 
-    IEnumerable<(RowState State, bool IsLive)> IFiltered.States()
-    {
-        for (int i = 0; i <= Math.Min(_filled, _catalogue.Items - 1); i++) yield return (new RowState(FactsOf(i), new Counters(), Everybody, 1, i), true);
-    }
+    int IFiltered.Slots => _filled;
 
-    void IFiltered.GrowExact(int rows)
-    {
-        foreach (FilterChunk chunk in _chunks) chunk.GrowExact(rows);
-    }
+    int IFiltered.Chunks => _chunks.Count;
 
-    void IFiltered.Backfill(int slot, int row) => _segments[slot / Slots].Backfill(slot % Slots, row);
+    RowState? IFiltered.LiveAt(int slot) => new(FactsOf(slot), new Counters(), Everybody, 1, slot);
+
+    RowState[] IFiltered.Left() => [];
+
+    void IFiltered.GrowExact(int chunk, int rows) => _chunks[chunk].GrowExact(rows);
+
+    bool IFiltered.Backfill(int slot, int row) => _segments[slot / Slots].Backfill(slot % Slots, row);
 
     private FilterBits Take()
     {

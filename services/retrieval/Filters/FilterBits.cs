@@ -93,7 +93,13 @@ internal sealed class FilterBits
     public void Kill(int slot) => Store(_chunk.Exact, LiveRow, slot, false);
 
     /// <summary>Writer only. Sets one bit of a row that no reader asks for yet.</summary>
-    public void Backfill(int slot, int row) => Store(_chunk.Exact, row, slot, true);
+    /// <returns>Whether it was not set before.</returns>
+    public bool Backfill(int slot, int row)
+    {
+        if (Has(row, slot)) return false;
+        Store(_chunk.Exact, row, slot, true);
+        return true;
+    }
 
     private int At(int row) => (row * _chunk.Stride) + _first;
 

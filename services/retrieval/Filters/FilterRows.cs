@@ -6,28 +6,15 @@ using Mesh.Retrieval.Index;
 
 namespace Mesh.Retrieval.Filters;
 
-/// <summary>What <see cref="FilterRows.Look"/> reads and changes.</summary>
-internal interface IFiltered
-{
-    /// <summary>States of slots that searches may find: those of live rows, and those that rows have left a moment ago.</summary>
-    IEnumerable<(RowState State, bool IsLive)> States();
-
-    /// <summary>Makes room for so many exact rows in every segment.</summary>
-    void GrowExact(int rows);
-
-    /// <summary>Sets a slot's bit in an exact row that readers do not know yet.</summary>
-    void Backfill(int slot, int row);
-}
-
 /// <summary>Sizes of the filter rows; see <see cref="RetrievalOptions"/>.</summary>
 internal sealed record FilterShape(int BloomBits, int BloomHashes, double FrequentShareMin, int FrequentValuesMax);
 
 /// <summary>
 /// Which value of the catalogue has an exact row, in every segment alike; the others are in the Bloom rows. A value becomes
-/// frequent by its share of the rows at a <see cref="Look"/>, and stays so for the life of the index: compaction begins anew.
+/// frequent by its share of the rows at a look (<see cref="GoOn"/>), and stays so for the life of the index: compaction begins anew.
 /// One writer; any thread asks.
 /// </summary>
-internal sealed class FilterRows(FilterShape shape)
+internal sealed partial class FilterRows(FilterShape shape)
 {
     // A share is judged on at most so many rows, evenly spread: 10 values each, about 10 ms.
     private const int LookedAtMax = 16_384;
@@ -105,74 +92,29 @@ internal sealed class FilterRows(FilterShape shape)
     }
 
     /// <summary>Writer only. The first look, before there is a segment: what is frequent among the states to come has a row from the start.</summary>
-    public void Begin(int live, IEnumerable<RowState> states)
+    public void Begin(BulkRows rows)
     {
-        _writesLeft = Math.Max(1_024, live / 2);
-        foreach (FilterValue value in FindFrequent(live, states.Select(static state => (state, true)))) _frequent[value] = _rows++;
+        ExpectWrites(rows.Count);
+        var sample = new ValueSample(this);
+        for (int i = 0, every = Stride(rows.Count); i < rows.Count; i += every) sample.Add(rows.Rows[i].State!.Facts, rows.Rows[i].State!.Eligibility);
+        foreach (FilterValue value in sample.Frequent()) _frequent[value] = _rows++;
         while (Capacity < _rows) Capacity += RowsStep;
         _generation++;
     }
 
-    /// <summary>Writer only. Whether so much was written that shares may have changed: half the rows, or 1,024.</summary>
-    public bool WantsLook() => --_writesLeft <= 0;
+    // Values that may still have a row.
+    private int Room => FilterBits.FixedRows + shape.FrequentValuesMax - _rows;
 
-    /// <summary>
-    /// Writer only. Gives rows to values that have become frequent: reserves them in every segment, sets their bits, and only then
-    /// tells readers.
-    /// </summary>
-    public void Look(IFiltered segments)
+    // Shares may have changed after half the rows, or 1,024.
+    private void ExpectWrites(int live) => _writesLeft = Math.Max(1_024, live / 2);
+
+    // One slot of so many is looked at.
+    private static int Stride(int slots) => Math.Max(1, slots / LookedAtMax);
+
+    // Room for so many rows, and a quarter more, in segments to come; those there are grow next.
+    private void Reserve(int rows)
     {
-        int live = (int)Count(FilterBits.LiveRow);
-        _writesLeft = Math.Max(1_024, live / 2);
-        List<FilterValue> found = FindFrequent(live, segments.States());
-        if (found.Count == 0) return;
-
-        var rows = new Dictionary<FilterValue, int>();
-        foreach (FilterValue value in found) rows[value] = _rows + rows.Count;
-        int needed = _rows + rows.Count;
-        if (needed > Capacity)
-        {
-            Capacity = Math.Min(FilterBits.FixedRows + shape.FrequentValuesMax, (needed + (needed / 4) + RowsStep - 1) / RowsStep * RowsStep);
-            segments.GrowExact(Capacity);
-        }
-
-        var seen = new HashSet<int>();
-        foreach ((RowState state, bool isLive) in segments.States())
-        {
-            seen.Clear();
-            foreach (FilterValue value in FilterValue.Of(state.Facts, state.Eligibility))
-            {
-                if (!rows.TryGetValue(value, out int row) || !seen.Add(row)) continue;
-                segments.Backfill(state.Slot, row);
-                if (isLive) _counts.Add(row, 1);
-            }
-        }
-
-        Volatile.Write(ref _rows, needed);
-        foreach ((FilterValue value, int row) in rows) _frequent[value] = row;
-        Volatile.Write(ref _generation, _generation + 1);
-    }
-
-    private List<FilterValue> FindFrequent(int live, IEnumerable<(RowState State, bool IsLive)> states)
-    {
-        int room = FilterBits.FixedRows + shape.FrequentValuesMax - _rows;
-        if (room == 0 || live == 0) return [];
-
-        int every = Math.Max(1, live / LookedAtMax), at = 0, looked = 0;
-        var counts = new Dictionary<FilterValue, int>();
-        foreach ((RowState state, bool isLive) in states)
-        {
-            if (!isLive || at++ % every != 0) continue;
-            looked++;
-            foreach (FilterValue value in FilterValue.Of(state.Facts, state.Eligibility).Distinct())
-            {
-                if (value.Field == FilterField.Item || _frequent.ContainsKey(value)) continue;
-                counts[value] = counts.GetValueOrDefault(value) + 1;
-            }
-        }
-
-        double min = Math.Max(FrequentCountMin, shape.FrequentShareMin * looked);
-        return [.. counts.Where(pair => pair.Value >= min).OrderByDescending(pair => pair.Value).Take(room).Select(pair => pair.Key)];
+        if (rows > Capacity) Capacity = Math.Min(FilterBits.FixedRows + shape.FrequentValuesMax, (rows + (rows / 4) + RowsStep - 1) / RowsStep * RowsStep);
     }
 
     private void Sign(ItemFacts facts, Eligibility eligibility, RowSignature signature, bool withFrequentInBloom)
@@ -183,7 +125,7 @@ internal sealed class FilterRows(FilterShape shape)
         foreach (FilterValue value in FilterValue.Of(facts, eligibility))
         {
             bool isFrequent = _frequent.TryGetValue(value, out int row);
-            if (isFrequent && !signature.ExactRows.Contains(row)) signature.ExactRows.Add(row);
+            if ((isFrequent || _coming.TryGetValue(value, out row)) && !signature.ExactRows.Contains(row)) signature.ExactRows.Add(row);
             if (isFrequent && !withFrequentInBloom) continue;
             foreach (int bit in BloomRows(value))
             {

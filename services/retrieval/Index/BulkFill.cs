@@ -16,7 +16,7 @@ internal sealed partial class ClusteredVectorIndex
         if (rows.Count == 0) return;
 
         Volatile.Write(ref _dimensions, rows.Dimensions);
-        Filters.Begin(rows.Count, rows.Rows.Select(static row => row.State!));
+        Filters.Begin(rows);
         var parallel = new ParallelOptions { MaxDegreeOfParallelism = threads };
         if (rows.Count > _shape.ExactRowsMax) _scale = ScaleOf(rows, parallel);
 

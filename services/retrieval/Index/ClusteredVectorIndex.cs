@@ -128,7 +128,7 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
     {
         Volatile.Write(ref _published, _slots);
         if (_left.Count + _leaving.Count > 0) EndGrace();
-        if (Filters.WantsLook()) Filters.Look(this);
+        Filters.GoOn(this);
         if (_scale == 0 && _slots > _shape.ExactRowsMax) Quantize();
     }
 
@@ -142,6 +142,7 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
             return;
         }
 
+        Filters.Catch(this, before);
         Filters.Sign(before.Facts, before.Eligibility, _before);
         Filters.Account(_before, -1);
         Filters.SignWidest(before.Facts, before.Eligibility, _before);
@@ -155,6 +156,7 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
     {
         int place = PlaceOf(state.Slot);
         Segment segment = _segments[place >> Segment.PlaceBits];
+        Filters.Catch(this, state);
         Filters.Sign(state.Facts, state.Eligibility, _before);
         Filters.Account(_before, -1);
         Account(ClusterOf(state.Facts.Codes), VectorAt(state.Slot), -1);
@@ -224,26 +226,30 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
         }
     }
 
-    IEnumerable<(RowState State, bool IsLive)> IFiltered.States()
-    {
-        foreach ((_, RowState state) in Live()) yield return (state, true);
-        foreach (RowState state in _left.Concat(_leaving)) yield return (state, false);
-    }
+    int IFiltered.Slots => _slots;
 
-    void IFiltered.GrowExact(int rows)
-    {
-        foreach ((FilterChunk chunk, _) in _chunks)
-        {
-            Grew(-chunk.Bytes);
-            chunk.GrowExact(rows);
-            Grew(chunk.Bytes);
-        }
-    }
+    int IFiltered.Chunks => _chunks.Count;
 
-    void IFiltered.Backfill(int slot, int row)
+    RowState? IFiltered.LiveAt(int slot)
     {
         int place = PlaceOf(slot);
-        _segments[place >> Segment.PlaceBits].Filter.Backfill(place % Segment.RowsMax, row);
+        return _segments[place >> Segment.PlaceBits][place % Segment.RowsMax].Row.State is { } state && state.Slot == slot ? state : null;
+    }
+
+    RowState[] IFiltered.Left() => [.. _left, .. _leaving];
+
+    void IFiltered.GrowExact(int chunk, int rows)
+    {
+        FilterChunk filter = _chunks[chunk].Filter;
+        Grew(-filter.Bytes);
+        filter.GrowExact(rows);
+        Grew(filter.Bytes);
+    }
+
+    bool IFiltered.Backfill(int slot, int row)
+    {
+        int place = PlaceOf(slot);
+        return _segments[place >> Segment.PlaceBits].Filter.Backfill(place % Segment.RowsMax, row);
     }
 
     private int PlaceOf(int slot) => _places[slot / BlockSlots]![slot % BlockSlots];
