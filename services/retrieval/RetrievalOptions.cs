@@ -169,7 +169,10 @@ public sealed class RetrievalOptions
     [Range(1, 16)]
     public int BeamDepth { get; init; } = 8;
 
-    /// <summary>Prefixes and rows that the beam search looks at for one request; what was found until then is the answer. Default 50,000.</summary>
+    /// <summary>
+    /// Prefixes and rows that the beam search looks at for one request. Where the filter admits no more rows than that, the beam is constrained to
+    /// their prefixes; else what was found until then is the answer. Default 50,000.
+    /// </summary>
     [Range(100, 10_000_000)]
     public int BeamLooksMax { get; init; } = 50_000;
 

@@ -201,17 +201,17 @@ public sealed class BeamSearchTests
         Assert.Equal((60, 40), Shares(500));
     }
 
-    [Fact]
-    public async Task A_search_beside_a_writer_finds_only_rows_that_lie_where_it_found_them()
+    [Theory, InlineData(""), InlineData("tag:even"), InlineData("tag:none")]
+    public async Task A_search_beside_a_writer_finds_only_rows_that_lie_where_it_found_them(string filter)
     {
         LiveIndex index = Make.Index();
         var random = new Random(11);
         ulong sequence = 0;
         ItemRow Row(int item) => Make.Row(
-            $"item-{item}", codes: [.. Enumerable.Range(0, 1 + random.Next(3)).Select(_ => (uint)random.Next(4))], likes: random.Next(9));
+            $"item-{item}", codes: [.. Enumerable.Range(0, 1 + random.Next(3)).Select(_ => (uint)random.Next(4))], likes: random.Next(9), tags: random.Next(4) == 0 ? ["even"] : []);
         for (int i = 0; i < 500; i++) index.Apply(Make.Upsert(++sequence, Row(i)), out _);
         using var stop = new CancellationTokenSource();
-        Task<int>[] readers = [.. Enumerable.Range(0, 2).Select(_ => Task.Run(() => SearchUntil(index, stop.Token)))];
+        Task<int>[] readers = [.. Enumerable.Range(0, 2).Select(_ => Task.Run(() => SearchUntil(index, filter, stop.Token)))];
 
         while (sequence < 60_000)
         {
@@ -227,18 +227,22 @@ public sealed class BeamSearchTests
 
     private static HistoryDecoder Decoder => new(Make.Options.TrendingPrior);
 
-    private static int SearchUntil(LiveIndex index, CancellationToken stop)
+    private static int SearchUntil(LiveIndex index, string filter, CancellationToken stop)
     {
         int searches = 0;
         do
         {
             var liked = Enumerable.Range(0, 30).Select(i => ($"item-{i}", "like", Make.Now)).ToArray();
-            SourceQuery query = Query(index, Make.Sequence(liked));
-            if (Decoder.Begin(query) is null) continue; // all of them deleted at the moment
-            foreach (Hypothesis prefix in Search(query, width: 16, rowsWanted: 100))
+            SourceQuery query = Query(index, Make.Sequence(liked), filter);
+            if (Decoder.Begin(query) is not { } decoding) continue; // all of them deleted at the moment
+            foreach (Hypothesis prefix in BeamPlan.Run(query, decoding, new BeamShape(16, WideOpen, WideOpen), rowsWanted: 100, CancellationToken.None))
             {
                 uint[] codes = Codes(prefix);
-                foreach (Seen seen in prefix.Rows) Assert.Equal(codes, seen.State.Facts.Codes);
+                foreach (Seen seen in prefix.Rows)
+                {
+                    Assert.Equal(codes, seen.State.Facts.Codes);
+                    Assert.True(query.Filter.Admits(seen.State));
+                }
             }
 
             searches++;

@@ -18,9 +18,13 @@ internal sealed record BeamShape(int Width, int LooksMax, int RowsPerPrefixMax)
 /// on with the likeliest prefixes that it had left out, until it has enough, all there is, or spent its looks.
 /// What was left out goes on from the longest: for 300 of 1,000,000 items under 256 x 256 x 256 codes, width 64, a search then looks at
 /// 21,000 prefixes and rows, and at 65,000 where all lengths are taken up again.
+/// Where the rows that the filter admits are known before, the beam is constrained to the prefixes that hold them: it meets no other, and gives what
+/// a search of unlimited looks gives without, with the same probabilities, as the other prefixes take part in the sums. Its looks are bounded by the
+/// tree then: it follows a prefix once at most, and only above such rows.
 /// For one request and one thread.
 /// </summary>
-internal sealed class BeamSearch(PrefixTree tree, ICodeDecoding decoding, RowFilter filter, BeamShape shape, long nowMs)
+/// <param name="eligible">All rows that the filter admits, with codes or without, in any order, which changes; null where they are not known.</param>
+internal sealed class BeamSearch(PrefixTree tree, ICodeDecoding decoding, RowFilter filter, BeamShape shape, long nowMs, List<Seen>? eligible = null)
 {
     private readonly PriorityQueue<Hypothesis, Hypothesis> _open = new();
     private readonly List<Hypothesis> _leftOut = [];
@@ -31,9 +35,14 @@ internal sealed class BeamSearch(PrefixTree tree, ICodeDecoding decoding, RowFil
     private readonly List<CodeChoice> _choices = [];
     private readonly List<Step> _steps = [];
     private double[] _scores = new double[256];
+    private long[] _nextCodes = [];
+    private readonly Dictionary<long, ArraySegment<Seen>> _under = []; // eligible rows by their next code
 
     /// <summary>Prefixes and rows looked at so far.</summary>
-    public int Looks { get; private set; }
+    public int Looks { get; private set; } = eligible?.Count ?? 0;
+
+    /// <summary>Whether something was left unseen: looks were spent, or a prefix had more rows than may be looked at.</summary>
+    public bool HasCutOff { get; private set; }
 
     /// <summary>Complete prefixes, likeliest first, none without rows.</summary>
     /// <param name="rowsWanted">Rows under them together at which there are enough, where there are Width prefixes too.</param>
@@ -42,9 +51,15 @@ internal sealed class BeamSearch(PrefixTree tree, ICodeDecoding decoding, RowFil
     {
         var complete = new List<Hypothesis>();
         int rows = 0;
-        Open(new Hypothesis(tree.Root));
-        while ((complete.Count < shape.Width || rows < rowsWanted) && Looks < shape.LooksMax && TakeLikeliest() is { } likeliest)
+        Open(new Hypothesis(tree.Root, eligible?.ToArray() ?? []));
+        while ((complete.Count < shape.Width || rows < rowsWanted) && TakeLikeliest() is { } likeliest)
         {
+            if (eligible is null && Looks >= shape.LooksMax)
+            {
+                HasCutOff = true;
+                break;
+            }
+
             deadline.ThrowIfCancellationRequested();
             if (!TryFollow(likeliest)) continue;
             _followed[likeliest.Length]++;
@@ -60,14 +75,6 @@ internal sealed class BeamSearch(PrefixTree tree, ICodeDecoding decoding, RowFil
 
         complete.Sort();
         return complete;
-    }
-
-    /// <summary>A number for the prefix's codes, the same wherever they are found, not 0: a hash (FNV-1a), so two may rarely share one.</summary>
-    public int NameOf(Hypothesis prefix)
-    {
-        uint hash = 2_166_136_261;
-        foreach (uint code in prefix.CodesIn(_codes)) hash = (hash ^ code) * 16_777_619;
-        return (int)(hash | 1);
     }
 
     private void Open(Hypothesis? hypothesis)
@@ -113,8 +120,8 @@ internal sealed class BeamSearch(PrefixTree tree, ICodeDecoding decoding, RowFil
         _choices.Clear();
         if (hypothesis.Node is { } node)
         {
-            if (!node.TryGetRows(out ReadOnlySpan<Row> rows)) return TryFollowChildren(node);
-            hypothesis.Settle(Admit(hypothesis, rows));
+            if (!node.TryGetRows(out ReadOnlySpan<Row> rows)) return TryFollowChildren(hypothesis, node);
+            hypothesis.Settle(eligible is null ? Admit(hypothesis, rows) : AdmitAgain(hypothesis));
             if (hypothesis.Rows.Count == 0) return false;
         }
 
@@ -122,37 +129,65 @@ internal sealed class BeamSearch(PrefixTree tree, ICodeDecoding decoding, RowFil
         return true;
     }
 
-    private bool TryFollowChildren(PrefixNode node)
+    private bool TryFollowChildren(Hypothesis hypothesis, PrefixNode node)
     {
         ReadOnlySpan<PrefixNode> children = node.Children;
-        children = children[Math.Max(0, children.Length - (shape.LooksMax - Looks))..];
+        if (eligible is null) children = children[Cut(children.Length, shape.LooksMax - Looks)..];
+        else FindUnder(hypothesis);
         Looks += children.Length;
+        bool isAny = false;
         foreach (PrefixNode child in children)
         {
             int live = child.Live;
             if (live <= 0) continue;
             _choices.Add(new CodeChoice(child.Code, live, child.EngagementAt(nowMs, tree.HalfLifeMs)));
-            _steps.Add(new Step(0, child.Code, child, default));
+            ArraySegment<Seen> rows = default;
+            bool isOpen = eligible is null || _under.TryGetValue(child.Code, out rows);
+            _steps.Add(new Step(0, child.Code, isOpen ? child : null, rows)); // one that is not open counts in the sums only
+            isAny |= isOpen;
         }
 
-        return _steps.Count > 0;
+        return isAny;
+    }
+
+    // How many of so many are left out.
+    private int Cut(int count, int most)
+    {
+        HasCutOff |= count > most;
+        return Math.Max(0, count - most);
     }
 
     // Newest arrivals first, as many as may be looked at. A row may have moved to another prefix since: its own codes count.
     private ArraySegment<Seen> Admit(Hypothesis hypothesis, ReadOnlySpan<Row> rows)
     {
         ReadOnlySpan<uint> codes = hypothesis.CodesIn(_codes);
-        int looks = Math.Min(rows.Length, Math.Min(shape.RowsPerPrefixMax, shape.LooksMax - Looks));
+        int looks = rows.Length - Cut(rows.Length, Math.Min(shape.RowsPerPrefixMax, shape.LooksMax - Looks));
         var seen = new List<Seen>(Math.Min(looks, 2 * PrefixTree.BurstRows));
         for (int i = rows.Length - 1; i >= rows.Length - looks; i--)
         {
-            if (rows[i].State is not { } state || !state.Facts.Codes.AsSpan().StartsWith(codes)) continue;
-            if ((!hypothesis.HasEnded || state.Facts.Codes.Length == codes.Length) && filter.Admits(state)) seen.Add(new Seen(rows[i], state));
+            if (rows[i].State is { } state && LiesUnder(state, hypothesis, codes) && filter.Admits(state)) seen.Add(new Seen(rows[i], state));
         }
 
         Looks += looks;
         return seen.ToArray();
     }
+
+    // The rows that were found eligible, as they are now.
+    private ArraySegment<Seen> AdmitAgain(Hypothesis hypothesis)
+    {
+        ReadOnlySpan<uint> codes = hypothesis.CodesIn(_codes);
+        var seen = new List<Seen>(hypothesis.Rows.Count);
+        foreach ((Row row, RowState before) in hypothesis.Rows)
+        {
+            if (row.State is not { } state || !LiesUnder(state, hypothesis, codes)) continue;
+            if (ReferenceEquals(state, before) || filter.Admits(state)) seen.Add(new Seen(row, state));
+        }
+
+        return seen.ToArray();
+    }
+
+    private static bool LiesUnder(RowState state, Hypothesis hypothesis, ReadOnlySpan<uint> codes) =>
+        state.Facts.Codes.Length > 0 && state.Facts.Codes.AsSpan().StartsWith(codes) && (!hypothesis.HasEnded || state.Facts.Codes.Length == codes.Length);
 
     private bool IsComplete(Hypothesis hypothesis)
     {
@@ -167,19 +202,31 @@ internal sealed class BeamSearch(PrefixTree tree, ICodeDecoding decoding, RowFil
 
     private void Group(Hypothesis hypothesis)
     {
-        int depth = hypothesis.Depth;
-        ArraySegment<Seen> rows = hypothesis.Rows;
-        rows.AsSpan().Sort((x, y) => CodeOf(x).CompareTo(CodeOf(y)));
-        for (int start = 0, end; start < rows.Count; start = end)
+        FindUnder(hypothesis);
+        foreach ((long code, ArraySegment<Seen> rows) in _under)
         {
-            long code = CodeOf(rows[start]);
             double engagement = 0;
-            for (end = start; end < rows.Count && CodeOf(rows[end]) == code; end++) engagement += rows[end].State.EngagementAt(nowMs, tree.HalfLifeMs);
-            _choices.Add(new CodeChoice(code, end - start, Math.Max(0, engagement)));
-            _steps.Add(new Step(0, code, null, rows[start..end]));
+            foreach (Seen seen in rows) engagement += seen.State.EngagementAt(nowMs, tree.HalfLifeMs);
+            _choices.Add(new CodeChoice(code, rows.Count, Math.Max(0, engagement)));
+            _steps.Add(new Step(0, code, null, rows));
         }
+    }
 
-        long CodeOf(Seen seen) => PrefixTree.NextCode(seen.State.Facts.Codes, depth);
+    // Sorts the rows of a prefix by their next code, and tells which part of them has which.
+    private void FindUnder(Hypothesis hypothesis)
+    {
+        ArraySegment<Seen> rows = hypothesis.Rows;
+        if (_nextCodes.Length < rows.Count) _nextCodes = new long[Math.Max(rows.Count, 2 * PrefixTree.BurstRows)];
+        Span<long> codes = _nextCodes.AsSpan(0, rows.Count);
+        for (int i = 0; i < codes.Length; i++) codes[i] = PrefixTree.NextCode(rows[i].State.Facts.Codes, hypothesis.Depth);
+        codes.Sort(rows.AsSpan());
+        _under.Clear();
+        for (int start = 0, end; start < codes.Length; start = end)
+        {
+            end = start + 1;
+            while (end < codes.Length && codes[end] == codes[start]) end++;
+            _under.Add(codes[start], rows[start..end]);
+        }
     }
 
     private Step[] TakeSteps(Hypothesis hypothesis)
@@ -191,7 +238,8 @@ internal sealed class BeamSearch(PrefixTree tree, ICodeDecoding decoding, RowFil
         int kept = 0;
         for (int i = 0; i < scores.Length; i++)
         {
-            if (scores[i] > double.NegativeInfinity) _steps[kept++] = _steps[i] with { LogProbability = scores[i] }; // neither barred nor not a number
+            bool isOpen = _steps[i].Node is not null || _steps[i].Rows.Count > 0;
+            if (isOpen && scores[i] > double.NegativeInfinity) _steps[kept++] = _steps[i] with { LogProbability = scores[i] }; // neither barred nor not a number
         }
 
         Step[] steps = [.. _steps.Take(kept)];

@@ -13,10 +13,11 @@ internal sealed class Hypothesis : IComparable<Hypothesis>
     private readonly int _at;
 
     /// <summary>The empty prefix.</summary>
-    public Hypothesis(PrefixNode root)
+    /// <param name="rows">As <see cref="Rows"/>.</param>
+    public Hypothesis(PrefixNode root, ArraySegment<Seen> rows)
     {
         _siblings = [];
-        Node = root;
+        (Node, Rows) = (root, rows);
     }
 
     private Hypothesis(Hypothesis parent, Step[] siblings, int at)
@@ -43,7 +44,10 @@ internal sealed class Hypothesis : IComparable<Hypothesis>
     /// <summary>The node that stands for the prefix, until its rows are known.</summary>
     public PrefixNode? Node { get; private set; }
 
-    /// <summary>The rows under the prefix that the filter admits, each with the state that it was admitted in.</summary>
+    /// <summary>
+    /// The rows under the prefix that the filter admits, each with the state that it was admitted in: once there is no node, and where they were
+    /// known before the search began from the start.
+    /// </summary>
     public ArraySegment<Seen> Rows { get; private set; }
 
     /// <summary>Whether the last step was the end of the code.</summary>
@@ -71,6 +75,14 @@ internal sealed class Hypothesis : IComparable<Hypothesis>
         return buffer[..Depth];
     }
 
+    /// <summary>A number for the codes, the same wherever they are found, not 0: a hash (FNV-1a), so two prefixes may rarely share one.</summary>
+    public int Name()
+    {
+        uint hash = 2_166_136_261;
+        foreach (uint code in CodesIn(stackalloc uint[Depth])) hash = (hash ^ code) * 16_777_619; // at most BeamDepth codes
+        return (int)(hash | 1);
+    }
+
     public int CompareTo(Hypothesis? other)
     {
         if (other is null) return -1;
@@ -92,6 +104,3 @@ internal readonly record struct Step(double LogProbability, long Code, PrefixNod
         return order != 0 ? order : Code.CompareTo(other.Code);
     }
 }
-
-/// <summary>A row and the state that a search saw it in.</summary>
-internal readonly record struct Seen(Row Row, RowState State);

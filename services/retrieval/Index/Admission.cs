@@ -1,3 +1,5 @@
+using System.Numerics;
+using System.Runtime.InteropServices;
 using Mesh.Numerics;
 using Mesh.Retrieval.Filters;
 
@@ -12,6 +14,9 @@ internal sealed class Admission
     // Segments asked together: their masks stay in the first cache.
     private const int TogetherMax = 512;
 
+    /// <summary>Places that <see cref="Touch"/> takes at once.</summary>
+    public const int TouchedMax = 32;
+
     private ClusteredVectorIndex _index = null!;
     private BitPlan _plan = null!;
     private RowFilter _filter = null!;
@@ -19,11 +24,15 @@ internal sealed class Admission
     private int _segments;
     private bool _hasChangedPlan;
 
+    private readonly Row?[] _rows = new Row?[TouchedMax]; // of the places that are being checked
     private ulong[] _masks = []; // a word for each 64 slots of all chunks
 
     // By number of a segment.
     private int[] _admitted = []; // -1: not looked at
     private int[] _versions = [];
+
+    /// <summary>Takes what was read only to have it read, so that the reading is not left out.</summary>
+    public long Touched { get; private set; }
 
     /// <summary>Segments that the search knows.</summary>
     public int Segments => _segments;
@@ -51,6 +60,7 @@ internal sealed class Admission
     public void Clear()
     {
         (_index, _filter, _plan, _segments) = (null!, null!, null!, 0);
+        Array.Clear(_rows);
     }
 
     /// <summary>Asks the bits of all segments, each row of a chunk from end to end.</summary>
@@ -102,6 +112,55 @@ internal sealed class Admission
         Segment segment = _index.Segments[number];
         mask = Mask(segment.Filter);
         return segment;
+    }
+
+    /// <summary>Adds the places admitted of a segment that was looked at: number x <see cref="Segment.RowsMax"/> + place.</summary>
+    public void AddPlaces(int number, List<int> places)
+    {
+        ReadOnlySpan<ulong> mask = Mask(_index.Segments[number].Filter);
+        for (int w = 0; w < mask.Length; w++)
+        {
+            int first = (number << Segment.PlaceBits) + (64 * w);
+            for (ulong left = mask[w]; left != 0; left &= left - 1) places.Add(first + BitOperations.TrailingZeroCount(left));
+        }
+    }
+
+    /// <summary>Asks the bits of all segments, and checks every row that they admit.</summary>
+    /// <param name="places">A list to work in.</param>
+    /// <returns>Null where the bits admit more than <paramref name="most"/>.</returns>
+    public List<Seen>? TakeAll(int most, List<int> places, CancellationToken cancellation)
+    {
+        if (LookAll(cancellation) > most) return null;
+
+        places.Clear();
+        for (int number = 0; number < _segments; number++) AddPlaces(number, places);
+        var seen = new List<Seen>(places.Count);
+        ReadOnlySpan<int> all = CollectionsMarshal.AsSpan(places);
+        for (int from = 0; from < all.Length; from += TouchedMax)
+        {
+            if (from % (64 * TouchedMax) == 0) cancellation.ThrowIfCancellationRequested();
+            ReadOnlySpan<int> some = all.Slice(from, Math.Min(TouchedMax, all.Length - from));
+            Touch(some);
+            for (int i = 0; i < some.Length; i++)
+            {
+                if (Check(some[i] >> Segment.PlaceBits, some[i] % Segment.RowsMax, out _) is { } state) seen.Add(new Seen(_rows[i]!, state));
+            }
+        }
+
+        return seen;
+    }
+
+    /// <summary>
+    /// Reads what the checks of so many places will read, one kind after the other, so that the misses of one kind wait together: 1,024
+    /// checks take 75 us (quiet machine, 1,000,000 x 64, no filter).
+    /// </summary>
+    public void Touch(ReadOnlySpan<int> places)
+    {
+        for (int i = 0; i < places.Length; i++) _rows[i] = _index.Segments[places[i] >> Segment.PlaceBits][places[i] % Segment.RowsMax].Row;
+        long touched = 0;
+        for (int i = 0; i < places.Length; i++) touched += _rows[i]!.State is null ? 1 : 0;
+        for (int i = 0; i < places.Length; i++) touched += _rows[i]!.State?.Slot ?? 0;
+        Touched = touched;
     }
 
     /// <summary>Whether a place is one that this search takes its row from, and which the request does not exclude.</summary>

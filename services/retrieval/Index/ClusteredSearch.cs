@@ -228,13 +228,7 @@ internal sealed class ClusteredSearch
         places.Clear();
         foreach (int number in _scratch.Union)
         {
-            if (_admission.Count(number) == 0) continue;
-            _admission.At(number, out ReadOnlySpan<ulong> mask);
-            for (int w = 0; w < mask.Length; w++)
-            {
-                int first = (number << Segment.PlaceBits) + (64 * w);
-                for (ulong left = mask[w]; left != 0; left &= left - 1) places.Add(first + BitOperations.TrailingZeroCount(left));
-            }
+            if (_admission.Count(number) > 0) _admission.AddPlaces(number, places);
         }
 
         return places.Count;
@@ -336,10 +330,10 @@ internal sealed class ClusteredSearch
         TensorPrimitives.OnesComplement(scores, scores); // ascending is best first now
         TopSelect.SortAscending(scores, places, _scratch.Sorting(2 * scores.Length));
         var top = new BestFirst(_k);
-        for (int from = 0; from < places.Length && !top.IsFullBefore(scores[from]); from += _scratch.Rows.Length)
+        for (int from = 0; from < places.Length && !top.IsFullBefore(scores[from]); from += Admission.TouchedMax)
         {
-            int count = Math.Min(_scratch.Rows.Length, places.Length - from);
-            Touch(places.Slice(from, count));
+            int count = Math.Min(Admission.TouchedMax, places.Length - from);
+            _admission.Touch(places.Slice(from, count));
             for (int i = from; i < from + count && !top.IsFullBefore(scores[i]); i++) Offer(top, queries, scores[i], places[i]);
         }
 
@@ -354,18 +348,6 @@ internal sealed class ClusteredSearch
         Row row = _admission.At(number, out _)[place].Row;
         if (hasMoved) top.AddOutOfTurn(new RowHit(queries.Best(_index.VectorAt(state.Slot)), row, state));
         else top.Add(inverted, new RowHit(TopSelect.FromOrdered(~inverted), row, state));
-    }
-
-    // Reads what the checks of so many places will read, one kind after the other, so that the misses of one kind wait together: 1,024
-    // checks take 75 us (quiet machine, 1,000,000 x 64, no filter).
-    private void Touch(ReadOnlySpan<int> places)
-    {
-        Row?[] rows = _scratch.Rows;
-        for (int i = 0; i < places.Length; i++) rows[i] = _admission.At(places[i] >> Segment.PlaceBits, out _)[places[i] % Segment.RowsMax].Row;
-        long touched = 0;
-        for (int i = 0; i < places.Length; i++) touched += rows[i]!.State is null ? 1 : 0;
-        for (int i = 0; i < places.Length; i++) touched += rows[i]!.State?.Slot ?? 0;
-        _scratch.Touched = touched;
     }
 
     private void Score(QueryVectors queries)

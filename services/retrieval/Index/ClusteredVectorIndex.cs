@@ -185,7 +185,7 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
     {
         // A word of bits says which query looks at a segment; who asks for more has the best of each 64.
         if (queries.Count > QueriesMax) return [.. queries.Parts(QueriesMax).SelectMany(part => Search(part, k, filter, shape, cancellation)).OrderDescending().DistinctBy(hit => hit.Row).Take(k)];
-        return k == 0 || queries.Count == 0 || queries.Dimensions != Dimensions ? [] : Within(queries, k, filter, shape, static search => search.Run(), cancellation);
+        return k == 0 || queries.Count == 0 || queries.Dimensions != Dimensions ? [] : Within((scratch, slots) => new ClusteredSearch(this, shape, queries, k, filter, slots, scratch, cancellation).Run());
     }
 
     public List<RowHit>[] SearchEach(QueryVectors queries, int k, RowFilter filter, CancellationToken cancellation) => SearchEach(queries, k, filter, _shape, cancellation);
@@ -195,17 +195,26 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
         if (queries.Count > QueriesMax) return [.. queries.Parts(QueriesMax).SelectMany(part => SearchEach(part, k, filter, shape, cancellation))];
         if (queries.Count == 1 || k == 0 || queries.Dimensions != Dimensions) return [.. queries.Each().Select(one => Search(one, k, filter, shape, cancellation))];
 
-        List<RowHit>?[] found = Within(queries, k, filter, shape, static search => search.RunEach(), cancellation);
+        List<RowHit>?[] found = Within((scratch, slots) => new ClusteredSearch(this, shape, queries, k, filter, slots, scratch, cancellation).RunEach());
         return [.. queries.Each().Select((one, q) => found[q] ?? Search(one, k, filter, shape, cancellation))];
     }
 
-    private T Within<T>(QueryVectors queries, int k, RowFilter filter, ClusterShape shape, Func<ClusteredSearch, T> search, CancellationToken cancellation)
+    public double Expected(RowFilter filter) => BitPlan.For(filter.Plan, Filters).PassShare * Filters.Count(FilterBits.LiveRow);
+
+    public List<Seen>? Admitted(RowFilter filter, int most, CancellationToken cancellation) => Within((scratch, slots) =>
+    {
+        scratch.Admission.Begin(this, filter, BitPlan.For(filter.Plan, Filters), slots);
+        return scratch.Admission.TakeAll(most, scratch.Places, cancellation);
+    });
+
+    // The slots are those published when the search began.
+    private T Within<T>(Func<SearchScratch, int, T> search)
     {
         int entered = _grace.Enter(); // before the slots are counted
         SearchScratch scratch = SearchScratch.Rent();
         try
         {
-            return search(new ClusteredSearch(this, shape, queries, k, filter, Slots, scratch, cancellation));
+            return search(scratch, Slots);
         }
         finally
         {
@@ -214,7 +223,7 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
         }
     }
 
-    public IEnumerable<(Row Row, RowState State)> Live()
+    public IEnumerable<Seen> Live()
     {
         int slots = Slots;
         for (int slot = 0; slot < slots; slot++)
@@ -222,7 +231,7 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
             int place = PlaceOf(slot);
             Segment segment = _segments[place >> Segment.PlaceBits];
             Place held = segment[place % Segment.RowsMax];
-            if (held.Row.State is { } state && held.IsHere(slots)) yield return (held.Row, state);
+            if (held.Row.State is { } state && held.IsHere(slots)) yield return new Seen(held.Row, state);
         }
     }
 

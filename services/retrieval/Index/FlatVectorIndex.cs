@@ -90,14 +90,31 @@ internal sealed class FlatVectorIndex(int slotsMax) : IVectorIndex
         return top.TakeBestFirst();
     }
 
-    public IEnumerable<(Row Row, RowState State)> Live()
+    public double Expected(RowFilter filter) => Slots - Tombstones; // nothing tells but the rows
+
+    public List<Seen>? Admitted(RowFilter filter, int most, CancellationToken cancellation)
+    {
+        List<Seen> admitted = [];
+        int looked = 0;
+        foreach ((Row row, RowState state) in Live())
+        {
+            if (looked++ % BlockRows == 0) cancellation.ThrowIfCancellationRequested();
+            if (!filter.Admits(state)) continue;
+            if (admitted.Count == most) return null;
+            admitted.Add(new Seen(row, state));
+        }
+
+        return admitted;
+    }
+
+    public IEnumerable<Seen> Live()
     {
         int slots = Slots;
         for (int slot = 0; slot < slots; slot++)
         {
             Block block = _blocks[slot / BlockRows]!;
             Row row = block.Rows[slot % BlockRows]!;
-            if (row.State is { } state && block.IsHere(slot % BlockRows, slots)) yield return (row, state);
+            if (row.State is { } state && block.IsHere(slot % BlockRows, slots)) yield return new Seen(row, state);
         }
     }
 

@@ -53,6 +53,19 @@ internal interface IVectorIndex
     List<RowHit>[] SearchEach(QueryVectors queries, int k, RowFilter filter, CancellationToken cancellation) =>
         [.. queries.Each().Select(one => Search(one, k, filter, cancellation))];
 
+    /// <summary>
+    /// How many rows the filter is expected to admit, as far as can be told without looking at any; who looks and what the request excludes does
+    /// not count. Any thread.
+    /// </summary>
+    double Expected(RowFilter filter);
+
+    /// <summary>
+    /// All rows that the filter admits, each once with the state that it was admitted in, in no order; null where they are, or may be, more
+    /// than <paramref name="most"/>. Any thread, without locks; a row changed meanwhile is seen before or after the change.
+    /// </summary>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    List<Seen>? Admitted(RowFilter filter, int most, CancellationToken cancellation);
+
     /// <summary>Rows that are alive with the state that says so, in slot order. Any thread.</summary>
-    IEnumerable<(Row Row, RowState State)> Live();
+    IEnumerable<Seen> Live();
 }

@@ -32,6 +32,9 @@ internal sealed class Row
     }
 }
 
+/// <summary>A row and the state that a search saw it in.</summary>
+internal readonly record struct Seen(Row Row, RowState State);
+
 /// <summary>Everything known of an item at one moment. Immutable: the messages in it are never written after construction.</summary>
 internal sealed class RowState
 {

@@ -31,12 +31,6 @@ internal sealed class SearchScratch
 
     public List<int> Scores { get; } = [];
 
-    /// <summary>Rows of the places that are being checked.</summary>
-    public Row?[] Rows { get; } = new Row?[32];
-
-    /// <summary>Takes what was read only to have it read, so that the reading is not left out.</summary>
-    public long Touched { get; set; }
-
     public static SearchScratch Rent()
     {
         SearchScratch scratch = s_free ?? new SearchScratch();
@@ -47,7 +41,6 @@ internal sealed class SearchScratch
     public void Return()
     {
         Admission.Clear();
-        Array.Clear(Rows);
         Order.Clear();
         Union.Clear();
         Places.Clear();

@@ -5,7 +5,7 @@ using Mesh.Retrieval.Values;
 namespace Mesh.Retrieval.Sources;
 
 /// <summary>
-/// Items under the semantic IDs that a decoder finds most likely for the user (<see cref="BeamSearch"/>). Each ID gets a share of the limit in
+/// Items under the semantic IDs that a decoder finds most likely for the user (<see cref="BeamPlan"/>). Each ID gets a share of the limit in
 /// proportion to its probability, filled with what does best there (engagement and freshness, as trending scores it, or a value formula): its
 /// n-th best item counts ln(probability / n), and the highest count gets the next place (the highest averages of D'Hondt), so an ID that has
 /// no more items leaves its places to the others. A new item is found here by its neighbours' history alone. Nothing favourable
@@ -19,13 +19,12 @@ internal sealed class SemanticIdSource(ICodeDecoder decoder, BeamShape shape, Va
     {
         if (limit == 0 || decoder.Begin(query) is not { } decoding) return [];
 
-        var search = new BeamSearch(query.Index.Prefixes, decoding, query.Filter, shape, query.ServerNowMs);
         ValueScan? scan = values.Current.SemanticId is { } formula ? new ValueScan(formula, query) : null;
         var found = new List<(double Count, RowHit Hit)>();
-        foreach (Hypothesis prefix in search.Run(limit, deadline))
+        foreach (Hypothesis prefix in BeamPlan.Run(query, decoding, shape, limit, deadline))
         {
             deadline.ThrowIfCancellationRequested();
-            int part = search.NameOf(prefix);
+            int part = prefix.Name();
             List<RowHit> best = Best(query, prefix.Rows, scan, limit);
             for (int i = 0; i < best.Count; i++)
             {
