@@ -5,7 +5,7 @@ using Mesh.Benchmarks.Ann;
 IBenchmark[] benchmarks =
 [
     new FeedBenchmark(), new TrainingStorage(), new RankerBenchmark(), new RankerSharingBenchmark(), new GactBenchmark(), new ScanBenchmark(), new BloomBenchmark(),
-    new ColdStartBenchmark(), new FreshnessBenchmark(), new PauseBenchmark(), new AnnBenchmark(), new BeamBenchmark(),
+    new ColdStartBenchmark(), new FreshnessBenchmark(), new PauseBenchmark(), new AnnBenchmark(), new CoarseBenchmark(), new BeamBenchmark(),
 ];
 
 IBenchmark? benchmark = args.Length == 0 ? null : benchmarks.FirstOrDefault(candidate => candidate.Name == args[0]);

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using Mesh.Retrieval;
 
 namespace Mesh.Benchmarks.Ann;
 
@@ -38,7 +39,7 @@ internal sealed class AnnBenchmark : IBenchmark
         double[] percents = Within(options, "passes", 0, 100), recalls = Within(options, "recalls", 0, 1);
         int[] ks = options.Ints("k"), clusters = options.Ints("clusters");
         if (ks.Any(k => k is < 1 or > 10_000)) throw new ArgumentException($"--k is {options["k"]}; it takes 1 to 10,000.");
-        if (clusters.Any(count => count is < 2 or > 4_096)) throw new ArgumentException($"--clusters is {options["clusters"]}; it takes 2 to 4,096.");
+        if (clusters.Any(count => count is < 2 or > RetrievalOptions.ClustersLimit)) throw new ArgumentException($"--clusters is {options["clusters"]}; it takes 2 to {RetrievalOptions.ClustersLimit:N0}.");
         Array.Sort(recalls);
 
         string folder = Directory.CreateTempSubdirectory("feedmesh-ann-").FullName;
@@ -105,8 +106,10 @@ internal sealed class AnnBenchmark : IBenchmark
         {
             Say($"FeedMesh {count} clusters");
             long started = Stopwatch.GetTimestamp();
-            int[] assigned = peer is null ? AnnClusters.Fit(data, count, cancellation) : await peer.AssignmentAsync(count, cancellation);
-            var index = new FeedMeshIndex(data, assigned, cancellation);
+            uint[][] codes = peer is null
+                ? AnnClusters.Fit(data, levels: 1, count, cancellation)
+                : [.. (await peer.AssignmentAsync(count, cancellation)).Select(static list => new[] { (uint)list })];
+            var index = new FeedMeshIndex(data, codes, new RetrievalOptions { ClustersMax = Math.Max(4_096, count) }, cancellation);
             foreach (AnnFilterSet set in filters) index.Add(set);
             Say($"FeedMesh {count} clusters: filled in {Stopwatch.GetElapsedTime(started).TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture)} s");
             head.Add($"FeedMesh with {count} clusters: {index.Index.Bytes / (double)data.Rows:N0} bytes a row in vectors, bytes and filter rows; {index.Index.Filters.FrequentValues} values with a row of their own");

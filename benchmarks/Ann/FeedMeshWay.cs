@@ -12,18 +12,19 @@ internal sealed class FeedMeshIndex
     private readonly Dictionary<AnnFilterSet, RowFilter[]> _filters = [];
     private readonly QueryVectors[] _queries;
 
-    /// <param name="clusters">First code of each row.</param>
-    public FeedMeshIndex(AnnData data, int[] clusters, CancellationToken cancellation)
+    /// <param name="codes">Of each row.</param>
+    /// <param name="options">How it is searched; all else has no say here.</param>
+    public FeedMeshIndex(AnnData data, uint[][] codes, RetrievalOptions options, CancellationToken cancellation)
     {
         // As the snapshot loader does: one text for all rows that have it.
         string[][] tags = [.. AnnData.Cardinalities.Select((count, a) => Enumerable.Range(0, count).Select(value => AnnCondition.Tag(a, value)).ToArray())];
-        Index = new ClusteredVectorIndex(data.Rows, IndexLimits.From(new RetrievalOptions()).Clusters);
+        Index = new ClusteredVectorIndex(data.Rows, IndexLimits.From(options).Clusters);
         var rows = new Row[data.Rows];
         Parallel.For(0, rows.Length, new ParallelOptions { CancellationToken = cancellation }, i =>
         {
             var item = new Item { ItemId = $"item-{i}", AuthorId = $"author-{i % 50_000}", Language = "en" };
             for (int a = 0; a < data.Values.Length; a++) item.Tags.Add(tags[a][data.Values[a][i]]);
-            rows[i] = new Row { State = new RowState(new ItemFacts(item, [(uint)clusters[i]]), new Counters(), new Eligibility(), (ulong)i + 1, i) };
+            rows[i] = new Row { State = new RowState(new ItemFacts(item, codes[i]), new Counters(), new Eligibility(), (ulong)i + 1, i) };
         });
         Index.Fill(new AnnRows(rows, data), Environment.ProcessorCount); // as a replica that starts from a snapshot, or a compaction
 

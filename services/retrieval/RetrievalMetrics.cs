@@ -44,6 +44,8 @@ internal sealed class RetrievalMetrics
         _valuesNotFinite = meter.CreateCounter<long>("mesh.retrieval.value.not_finite", "{candidate}", "Candidates whose value was not finite and so the worst.");
         meter.CreateObservableGauge("mesh.retrieval.index.items", () => holder.Current?.Items ?? 0, "{item}", "Items in the index.");
         meter.CreateObservableGauge("mesh.retrieval.index.tombstones", () => holder.Current?.Vectors.Tombstones ?? 0, "{slot}", "Dead vector slots.");
+        meter.CreateObservableGauge(
+            "mesh.retrieval.index.clusters", () => (holder.Current?.Vectors as ClusteredVectorIndex)?.Clusters.Length ?? 0, "{cluster}", "Clusters made since the index was; room is used up at ClustersMax.");
         meter.CreateObservableGauge("mesh.retrieval.index.bytes", () => holder.Current?.Bytes ?? 0, "By", "Heap bytes of the index.");
         meter.CreateObservableGauge("mesh.retrieval.index.behind", () => state.Behind(holder.Current), "{delta}", "Deltas known of and not yet applied.");
     }

@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using System.Numerics;
+using Mesh.Retrieval.Index;
 using Mesh.Retrieval.Sources;
 using Microsoft.Extensions.Options;
 
@@ -20,6 +21,9 @@ public sealed class RetrievalOptions
 {
     public const string Section = "Retrieval";
 
+    /// <summary>Most that <see cref="ClustersMax"/> may be: their centroids are looked at by every search.</summary>
+    internal const int ClustersLimit = 65_536;
+
     /// <summary>Shard of the delta log that this replica follows. Default 0.</summary>
     [Range(0, 1_023)]
     public int Shard { get; init; }
@@ -38,8 +42,21 @@ public sealed class RetrievalOptions
     [Range(0, 10_000_000)]
     public int ExactRowsMax { get; init; } = 20_000;
 
+    /// <summary>
+    /// Leading codes of the semantic ID that name the cluster of a row. More are for pools of many millions (docs/retrieval.md). Default 1.
+    /// </summary>
+    [Range(1, CodePrefix.LengthMax)]
+    public int CoarseLevels { get; init; } = 1;
+
+    /// <summary>
+    /// Clusters at most, beside the one of rows without codes. Each has room for 64 rows at least: 38 KB at 64 dimensions. Once they are used up
+    /// a new prefix shares the cluster of a shorter one, and a new first code any. Default 4,096.
+    /// </summary>
+    [Range(1, ClustersLimit)]
+    public int ClustersMax { get; init; } = 4_096;
+
     /// <summary>Clusters that one query vector probes at least. Default 32.</summary>
-    [Range(1, 4_096)]
+    [Range(1, ClustersLimit)]
     public int ProbesMin { get; init; } = 32;
 
     /// <summary>
@@ -267,6 +284,11 @@ internal sealed class RetrievalOptionsRules : IValidateOptions<RetrievalOptions>
         if (options.PrefixScanMax > options.BeamLooksMax)
         {
             faults.Add($"PrefixScanMax {options.PrefixScanMax} is over BeamLooksMax {options.BeamLooksMax}: one prefix could use up the search.");
+        }
+
+        if (options.ProbesMin > options.ClustersMax)
+        {
+            faults.Add($"ProbesMin {options.ProbesMin} is over ClustersMax {options.ClustersMax}: there are no more clusters to probe.");
         }
 
         if (!BitOperations.IsPow2(options.BloomBits)) faults.Add($"BloomBits {options.BloomBits} is not a power of two: hashes are cut to that many bits.");

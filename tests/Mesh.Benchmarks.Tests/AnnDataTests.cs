@@ -1,5 +1,6 @@
 using System.Numerics.Tensors;
 using Mesh.Benchmarks.Ann;
+using Mesh.Retrieval;
 
 namespace Mesh.Benchmarks.Tests;
 
@@ -50,7 +51,7 @@ public sealed class AnnDataTests
         const int Few = 5_007; // not a multiple of 64
         var data = new AnnData("easy", Few, 16, Queries, seed: 3);
         AnnFilterSet filters = AnnFilterSet.Make(data, new ValueBitmaps(data), percent, seed: 5);
-        var index = new FeedMeshIndex(data, new int[Few], CancellationToken.None);
+        var index = new FeedMeshIndex(data, [.. Enumerable.Range(0, Few).Select(_ => new uint[] { 0 })], new RetrievalOptions(), CancellationToken.None);
         index.Add(filters);
 
         for (int query = 0; query < Queries; query++)

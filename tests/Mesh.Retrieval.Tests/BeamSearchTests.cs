@@ -190,9 +190,9 @@ public sealed class BeamSearchTests
         (int Of1, int Of2) Shares(int limit)
         {
             List<RowHit> hits = Make.SemanticId(100).Find(query, limit, CancellationToken.None);
-            Assert.Equal(2, hits.Select(hit => (hit.Part, hit.State.Facts.Topic)).Distinct().Count());
+            Assert.Equal(2, hits.Select(hit => (hit.Part, hit.State.Facts.Codes[0])).Distinct().Count());
             foreach (IGrouping<int, RowHit> part in hits.GroupBy(hit => hit.Part)) Assert.Equal(part.OrderByDescending(hit => hit.State.Engagement), part);
-            return (hits.Count(hit => hit.State.Facts.Topic == 1), hits.Count(hit => hit.State.Facts.Topic == 2));
+            return (hits.Count(hit => hit.State.Facts.Codes[0] == 1), hits.Count(hit => hit.State.Facts.Codes[0] == 2));
         }
 
         Assert.InRange(Shares(20).Of1, (20 * first) - 1, (20 * first) + 1);
@@ -260,7 +260,7 @@ public sealed class BeamSearchTests
             [.. Enumerable.Range(0, items).Select(i => Make.Row(
                 $"item-{i}", codes: [.. Enumerable.Range(0, 1 + random.Next(4)).Select(level => (uint)(random.NextDouble() * random.Next(1, 6 + (4 * level))))],
                 likes: random.Next(5) == 0 ? random.Next(100) : 0, reports: random.Next(20) == 0 ? 5 : 0))]);
-        string[] liked = [.. Enumerable.Range(0, 40).Select(_ => $"item-{random.Next(items)}").Where(id => index.Find(id)!.Facts.Topic < 3)];
+        string[] liked = [.. Enumerable.Range(0, 40).Select(_ => $"item-{random.Next(items)}").Where(id => index.Find(id)!.Facts.Codes[0] < 3)];
         Sequence sequence = Make.Sequence([.. liked.Select((id, i) => (id, i % 9 == 8 ? "not_interested" : "like", Make.Now - ((liked.Length - i) * Make.Hour)))]);
         return (index, Query(index, sequence));
     }

@@ -31,11 +31,11 @@ public sealed class BulkFillTests
         }
     }
 
-    [Fact]
-    public void Many_rows_over_many_segments_are_found_and_filtered_as_if_they_had_come_one_by_one()
+    [Theory, InlineData(1, 4_096), InlineData(2, 4_096), InlineData(2, 6)]
+    public void Many_rows_over_many_segments_are_found_and_filtered_as_if_they_had_come_one_by_one(int levels, int clustersMax)
     {
         var catalogue = new Catalogue(items: 6_000, centres: 3, codes: 3, seed: 4);
-        var shape = new ClusterShape(500, ClusteredVectorIndex.ClustersMax, 64, new FilterShape(1_024, 5, 0.05, 64));
+        var shape = new ClusterShape(500, 4_096, 64, new FilterShape(1_024, 5, 0.05, 64), levels, clustersMax);
         ClusteredVectorIndex oneByOne = new(20_000, shape), atOnce = new(20_000, shape);
         catalogue.Fill(oneByOne);
 
@@ -60,7 +60,7 @@ public sealed class BulkFillTests
     public void Rows_that_come_after_a_fill_find_room_beside_those_that_were_there()
     {
         var catalogue = new Catalogue(items: 1_500, centres: 2, codes: 2, seed: 5);
-        var index = new ClusteredVectorIndex(20_000, new ClusterShape(100, 4_096, 64, new FilterShape(1_024, 5, 0.05, 64)));
+        var index = new ClusteredVectorIndex(20_000, new ClusterShape(100, 4_096, 64, new FilterShape(1_024, 5, 0.05, 64), 1, 4_096));
         index.Fill(new CatalogueRows(catalogue), threads: 2);
 
         catalogue.Fill(index); // the same once more, under slots of their own
@@ -69,6 +69,29 @@ public sealed class BulkFillTests
         QueryVectors query = catalogue.Queries(1);
         List<RowHit> hits = index.Search(query, 2, RowFilter.Visible, default);
         Assert.Equal(hits[0].State.Facts.ItemId, hits[1].State.Facts.ItemId);
+    }
+
+    [Fact]
+    public void Where_room_for_clusters_is_scarce_the_largest_prefixes_have_their_own()
+    {
+        var rows = new List<Row>();
+        foreach ((uint second, int count) in (IEnumerable<(uint, int)>)[(1, 2), (2, 3), (3, 90), (4, 80), (5, 70), (6, 60), (7, 50), (8, 40), (9, 30), (10, 1)])
+        {
+            for (int i = 0; i < count; i++)
+            {
+                var facts = new ItemFacts(new Item { ItemId = $"item-{rows.Count}" }, [0, second]);
+                rows.Add(new Row { State = new RowState(facts, new Counters(), new Eligibility(), 1, rows.Count) });
+            }
+        }
+
+        var index = new ClusteredVectorIndex(1_000, new ClusterShape(0, 8, 1, new FilterShape(1_024, 5, 0.05, 64), 2, 8));
+        index.Fill(new AlikeRows([.. rows]), threads: 2);
+
+        Assert.Equal(8, index.Clusters.Length);
+        uint[][] held = [.. index.Clusters.ToArray().Select(cluster => cluster.Segments.ToArray()
+            .SelectMany(number => Enumerable.Range(0, index.Segments[number].Capacity).Select(place => index.Segments[number][place].Row).OfType<Row>())
+            .Select(row => row.State!.Facts.Codes[1]).Distinct().Order().ToArray())];
+        Assert.Equal([[3], [4], [5], [6], [7], [8], [9], [1, 2, 10]], held);
     }
 
     [Fact]
@@ -128,6 +151,13 @@ public sealed class BulkFillTests
     {
         await using var rig = new FollowerRig(log, options);
         return await rig.Loader.LoadLatestAsync(CancellationToken.None);
+    }
+
+    private sealed class AlikeRows(Row[] rows) : BulkRows(rows)
+    {
+        public override int Dimensions => 4;
+
+        public override ReadOnlySpan<float> Vector(int row) => [1, 0, 0, 0];
     }
 
     private sealed class CatalogueRows(Catalogue catalogue) : BulkRows(

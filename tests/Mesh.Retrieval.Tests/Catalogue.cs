@@ -6,8 +6,8 @@ using Mesh.Retrieval.Index;
 namespace Mesh.Retrieval.Tests;
 
 /// <summary>
-/// A seeded catalogue with structure: unit vectors around centres of uneven sizes, noise that decays over the dimensions, codes by
-/// k-means, and tags pass-R that a share R of the items has, independent of the vectors.
+/// A seeded catalogue with structure: unit vectors around centres of uneven sizes, noise that decays over the dimensions, two codes by
+/// residual k-means, and tags pass-R that a share R of the items has, independent of the vectors.
 /// </summary>
 internal sealed class Catalogue
 {
@@ -26,12 +26,12 @@ internal sealed class Catalogue
         _centres = [.. Enumerable.Range(0, centres).Select(_ => Near(regions[_random.Next(regions.Length)], 0.7))];
         float[][] vectors = [.. Enumerable.Range(0, items).Select(_ => Vector())];
         ResidualCodebooks codebooks = ResidualKMeans.Fit(
-            vectors.Take(4_096).SelectMany(vector => vector).ToArray(), Dimensions, new ResidualKMeansSettings(1, codes, 6)).Codebooks;
-        ushort[] code = new ushort[1];
+            vectors.Take(4_096).SelectMany(vector => vector).ToArray(), Dimensions, new ResidualKMeansSettings(2, codes, 6)).Codebooks;
+        ushort[] code = new ushort[2];
         Items = [.. vectors.Select((vector, i) =>
         {
             codebooks.Encode(vector, code);
-            return (new ItemFacts(ItemOf(i, tags), [code[0]]), vector);
+            return (new ItemFacts(ItemOf(i, tags), [code[0], code[1]]), vector);
         })];
     }
 

@@ -4,7 +4,7 @@ using Mesh.Retrieval.Index;
 
 namespace Mesh.Retrieval.Tests;
 
-/// <summary>One catalogue of 60,000 items in both indexes, made once.</summary>
+/// <summary>One catalogue of 60,000 items in all indexes, made once.</summary>
 public sealed class CatalogueFixture
 {
     internal Catalogue Catalogue { get; } = new(60_000, centres: 400, codes: 64, seed: 3);
@@ -13,10 +13,14 @@ public sealed class CatalogueFixture
 
     internal ClusteredVectorIndex Clustered { get; } = New(Make.Options);
 
+    /// <summary>By two codes, with room for a part of the prefixes that there are.</summary>
+    internal ClusteredVectorIndex ByTwoCodes { get; } = New(new RetrievalOptions { CoarseLevels = 2, ClustersMax = 512 });
+
     public CatalogueFixture()
     {
         Catalogue.Fill(Flat);
         Catalogue.Fill(Clustered);
+        Catalogue.Fill(ByTwoCodes);
     }
 
     internal static ClusteredVectorIndex New(RetrievalOptions options) => new(100_000, IndexLimits.From(options).Clusters);
@@ -35,9 +39,26 @@ public sealed class ClusteredIndexTests(CatalogueFixture fixture) : IClassFixtur
     [InlineData("", 0.99)]
     public void Recall_against_exact_search_holds_at_every_pass_rate(string filter, double recallMin)
     {
-        (int found, int expected) = Recall(searches: 40, queries: 1, Catalogue.Filter(filter));
+        foreach (ClusteredVectorIndex index in (ClusteredVectorIndex[])[fixture.Clustered, fixture.ByTwoCodes])
+        {
+            (int found, int expected) = Recall(index, searches: 40, queries: 1, Catalogue.Filter(filter));
 
-        Assert.InRange(found, recallMin * expected, expected);
+            Assert.InRange(found, recallMin * expected, expected);
+        }
+    }
+
+    [Fact]
+    public void Clusters_of_more_codes_make_a_probe_look_at_fewer_rows()
+    {
+        QueryVectors query = fixture.Catalogue.Queries(1);
+        ClusterShape one = fixture.Clustered.Shape with { ExactRowsMax = 0, ProbesMin = 1, RowsPerResult = 1 };
+
+        HashSet<string> byOne = [.. fixture.Clustered.Search(query, 10, RowFilter.Visible, one, CancellationToken.None).Select(hit => string.Join('-', hit.State.Facts.Codes))];
+        HashSet<string> byTwo = [.. fixture.ByTwoCodes.Search(query, 10, RowFilter.Visible, one, CancellationToken.None).Select(hit => string.Join('-', hit.State.Facts.Codes))];
+
+        Assert.Equal(512, fixture.ByTwoCodes.Clusters.Length);
+        Assert.True(byTwo.Count <= byOne.Count, $"{byTwo.Count} prefixes by two codes, {byOne.Count} by one");
+        Assert.Equal(64, fixture.Clustered.Clusters.Length);
     }
 
     [Theory]
@@ -65,7 +86,7 @@ public sealed class ClusteredIndexTests(CatalogueFixture fixture) : IClassFixtur
     [Theory, InlineData(2), InlineData(3), InlineData(6)]
     public void Several_query_vectors_find_what_is_closest_to_any_of_them(int queries)
     {
-        (int found, int expected) = Recall(searches: 10, queries, RowFilter.Visible);
+        (int found, int expected) = Recall(fixture.Clustered, searches: 10, queries, RowFilter.Visible);
 
         Assert.InRange(found, 0.99 * expected, expected);
     }
@@ -165,12 +186,12 @@ public sealed class ClusteredIndexTests(CatalogueFixture fixture) : IClassFixtur
         Assert.Single(probed.Select(hit => hit.State.Facts.Codes[0]).Distinct());
     }
 
-    [Fact]
-    public void A_small_index_answers_as_the_reference_does()
+    [Theory, InlineData(1), InlineData(2), InlineData(3)]
+    public void A_small_index_answers_as_the_reference_does(int levels)
     {
         var all = new Catalogue(5_000, centres: 50, codes: 32, seed: 7);
         var flat = new FlatVectorIndex(10_000);
-        ClusteredVectorIndex clustered = CatalogueFixture.New(Make.Options);
+        ClusteredVectorIndex clustered = CatalogueFixture.New(new RetrievalOptions { CoarseLevels = levels, ClustersMax = 100 });
         all.Fill(flat);
         all.Fill(clustered);
 
@@ -226,14 +247,14 @@ public sealed class ClusteredIndexTests(CatalogueFixture fixture) : IClassFixtur
     private static readonly IEqualityComparer<RowHit> SameRow =
         EqualityComparer<RowHit>.Create((x, y) => x.Score == y.Score && x.State.Facts == y.State.Facts, hit => hit.State.Facts.GetHashCode());
 
-    private (int Found, int Expected) Recall(int searches, int queries, RowFilter filter)
+    private (int Found, int Expected) Recall(ClusteredVectorIndex index, int searches, int queries, RowFilter filter)
     {
         (int found, int expected) = (0, 0);
         for (int i = 0; i < searches; i++)
         {
             QueryVectors query = fixture.Catalogue.Queries(queries);
             HashSet<ItemFacts> best = [.. fixture.Flat.Search(query, Wanted, filter, CancellationToken.None).Select(hit => hit.State.Facts)];
-            List<RowHit> hits = fixture.Clustered.Search(query, Wanted, filter, CancellationToken.None);
+            List<RowHit> hits = index.Search(query, Wanted, filter, CancellationToken.None);
             Assert.Equal(best.Count, hits.Count);
             found += hits.Count(hit => best.Contains(hit.State.Facts));
             expected += best.Count;

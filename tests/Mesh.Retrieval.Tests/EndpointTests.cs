@@ -289,7 +289,7 @@ public sealed class EndpointTests
     public void Options_that_contradict_each_other_stop_the_start_with_all_faults()
     {
         using var app = new RetrievalApp(new FakeLog(), ("Retrieval:InNetworkPerAuthorMax", "300"), ("Retrieval:ResponseReserveMs", "900"), ("Retrieval:RetrieveTimeoutMs", "100"),
-            ("Retrieval:BeamLooksMax", "4095"), ("Retrieval:InNetworkScanMax", "150"));
+            ("Retrieval:BeamLooksMax", "4095"), ("Retrieval:InNetworkScanMax", "150"), ("Retrieval:ClustersMax", "16"));
 
         Exception exception = Assert.ThrowsAny<Exception>(app.CreateClient);
 
@@ -298,6 +298,7 @@ public sealed class EndpointTests
         Assert.Contains("InNetworkPerAuthorMax 300 is over InNetworkPerAuthorScanMax 200", exception.ToString(), StringComparison.Ordinal);
         Assert.Contains("InNetworkPerAuthorScanMax 200 is over InNetworkScanMax 150", exception.ToString(), StringComparison.Ordinal);
         Assert.Contains("PrefixScanMax 4096 is over BeamLooksMax 4095", exception.ToString(), StringComparison.Ordinal);
+        Assert.Contains("ProbesMin 32 is over ClustersMax 16", exception.ToString(), StringComparison.Ordinal);
     }
 
     /// <summary>A delivery of the delta topic as the sidecar makes it.</summary>

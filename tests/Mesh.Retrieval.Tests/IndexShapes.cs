@@ -9,13 +9,16 @@ internal static class IndexShapes
     public const string Exact = "clustered, exact";
     public const string Probing = "clustered, probing";
 
-    public static TheoryData<string> All => [Flat, Exact, Probing];
+    public const string Crowded = "clustered, by two codes, without room for all";
+
+    public static TheoryData<string> All => [Flat, Exact, Probing, Crowded];
 
     /// <summary>Probing scans bytes from the first row on, and here looks into every cluster.</summary>
     public static RetrievalOptions Options(string shape) => shape switch
     {
         Flat => new RetrievalOptions { Index = IndexKind.Flat },
         Exact => new RetrievalOptions(),
-        _ => new RetrievalOptions { ExactRowsMax = 0, ProbesMin = ClusteredVectorIndex.ClustersMax },
+        Crowded => new RetrievalOptions { ExactRowsMax = 0, ProbesMin = 8, CoarseLevels = 2, ClustersMax = 8 },
+        _ => new RetrievalOptions { ExactRowsMax = 0, ProbesMin = 4_096 },
     };
 }

@@ -21,7 +21,7 @@ internal sealed partial class ClusteredVectorIndex
         if (rows.Count > _shape.ExactRowsMax) _scale = ScaleOf(rows, parallel);
 
         List<Run> runs = Plan(rows, out int[] order);
-        Segment[] segments = [.. runs.Select(run => NewSegment(Segment.RoomFor(run.Count), rows.Count))]; // by one thread, in order
+        Segment[] segments = [.. runs.Select(run => NewSegment(run.Cluster, Segment.RoomFor(run.Count), rows.Count))]; // by one thread, in order
         var sums = new double[runs.Count][];
         var gate = new Lock();
         MakePlaces(rows.Count);
@@ -39,36 +39,38 @@ internal sealed partial class ClusteredVectorIndex
         Volatile.Write(ref _published, _slots);
     }
 
-    // Row numbers by cluster, and the runs of them that make a segment each.
+    // Row numbers by cluster, and the runs of them that make a segment each. Prefixes with most rows come first: where there is not room for
+    // all, they have clusters of their own.
     private List<Run> Plan(BulkRows rows, out int[] order)
     {
-        var clusters = new Dictionary<Cluster, List<int>>();
-        var numbers = new List<List<int>>();
-        var found = new List<Cluster>();
+        var byPrefix = new Dictionary<CodePrefix, List<int>>();
         for (int i = 0; i < rows.Count; i++)
         {
-            Cluster cluster = ClusterOf(rows.Rows[i].State!.Facts.Codes);
-            if (!clusters.TryGetValue(cluster, out List<int>? members))
-            {
-                clusters[cluster] = members = [];
-                numbers.Add(members);
-                found.Add(cluster);
-            }
-
+            CodePrefix prefix = _clusters.PrefixOf(rows.Rows[i].State!.Facts.Codes);
+            if (!byPrefix.TryGetValue(prefix, out List<int>? members)) byPrefix[prefix] = members = [];
             members.Add(i);
+        }
+
+        var byCluster = new List<(Cluster Cluster, List<int> Members)>(); // by ordinal, as the index has none yet
+        foreach ((CodePrefix prefix, List<int> members) in byPrefix.OrderByDescending(static pair => pair.Value.Count))
+        {
+            Cluster cluster = ClusterOf(prefix);
+            if (cluster.Ordinal == byCluster.Count) byCluster.Add((cluster, members));
+            else byCluster[cluster.Ordinal].Members.AddRange(members);
         }
 
         order = new int[rows.Count];
         var runs = new List<Run>();
-        for (int c = 0, at = 0; c < found.Count; c++)
+        int at = 0;
+        foreach ((Cluster cluster, List<int> members) in byCluster)
         {
-            numbers[c].CopyTo(order, at);
-            for (int first = 0; first < numbers[c].Count; first += Segment.RowsMax)
+            members.CopyTo(order, at);
+            for (int first = 0; first < members.Count; first += Segment.RowsMax)
             {
-                runs.Add(new Run(found[c], at + first, Math.Min(Segment.RowsMax, numbers[c].Count - first)));
+                runs.Add(new Run(cluster, at + first, Math.Min(Segment.RowsMax, members.Count - first)));
             }
 
-            at += numbers[c].Count;
+            at += members.Count;
         }
 
         return runs;
@@ -111,7 +113,7 @@ internal sealed partial class ClusteredVectorIndex
             own.Clear();
         }
 
-        foreach (Cluster cluster in _clusters)
+        foreach (Cluster cluster in _clusters.All)
         {
             if (_scale > 0) _coarse.Put(cluster.Ordinal, cluster.Centroid, _scale);
         }

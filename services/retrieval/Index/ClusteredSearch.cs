@@ -50,7 +50,7 @@ internal sealed class ClusteredSearch
     private readonly BitPlan _plan;
     private readonly SearchScratch _scratch;
     private readonly Admission _admission;
-    private readonly Cluster[] _clusters;
+    private readonly int _clusters; // there were so many when the search began
     private ScanHits _coarse = null!;
 
     /// <param name="slots">Published when the search began.</param>
@@ -65,7 +65,7 @@ internal sealed class ClusteredSearch
         _scratch = scratch;
         _cancellation = cancellation;
         _plan = BitPlan.For(filter.Plan, index.Filters);
-        _clusters = index.Clusters;
+        _clusters = index.Clusters.Length;
         _admission = scratch.Admission;
         _admission.Begin(index, filter, _plan, slots);
     }
@@ -119,19 +119,19 @@ internal sealed class ClusteredSearch
 
     private int ProbesFor(double needed, double passes)
     {
-        double perCluster = Math.Max(1e-9, passes / Math.Max(1, _clusters.Length));
-        return (int)Math.Min(_clusters.Length, Math.Max(_shape.ProbesMin, needed / perCluster));
+        double perCluster = Math.Max(1e-9, passes / Math.Max(1, _clusters));
+        return (int)Math.Min(_clusters, Math.Max(_shape.ProbesMin, needed / perCluster));
     }
 
     private List<RowHit> Probe(double needed, double passes)
     {
         int probes = ProbesFor(needed, passes);
-        for (bool isChecked = false; ; isChecked = true, probes = Math.Min(_clusters.Length, 4 * probes))
+        for (bool isChecked = false; ; isChecked = true, probes = Math.Min(_clusters, 4 * probes))
         {
             OrderNearest(ref probes, needed, out bool isSparse);
             bool isComplete = true;
             List<RowHit> found = isSparse ? ScoreAdmitted(_queries) : ScanAndPick(isChecked, out isComplete);
-            if (found.Count == _k || ((isComplete || isChecked) && probes == _clusters.Length)) return found;
+            if (found.Count == _k || ((isComplete || isChecked) && probes == _clusters)) return found;
         }
     }
 
@@ -148,8 +148,8 @@ internal sealed class ClusteredSearch
             while (true)
             {
                 TakeNearest(own);
-                if (_admission.Look(CollectionsMarshal.AsSpan(_scratch.Order), _cancellation) >= needed || own == _clusters.Length) break;
-                own = Math.Min(_clusters.Length, 2 * own);
+                if (_admission.Look(CollectionsMarshal.AsSpan(_scratch.Order), _cancellation) >= needed || own == _clusters) break;
+                own = Math.Min(_clusters, 2 * own);
             }
 
             probesMost = Math.Max(probesMost, own);
@@ -174,7 +174,7 @@ internal sealed class ClusteredSearch
 
     private void ScoreClusters(ReadOnlySpan<float> query)
     {
-        int count = Math.Min(_index.Coarse.Count, _clusters.Length);
+        int count = Math.Min(_index.Coarse.Count, _clusters);
         _coarse = _scratch.Coarse(count);
         _coarse.Begin(new Int8Query(query, _index.Scale));
         _index.Coarse.Score(_coarse, count, _scratch.ClusterWords((count + Int8Rows.GroupRows - 1) / Int8Rows.GroupRows));
@@ -197,9 +197,10 @@ internal sealed class ClusteredSearch
 
         _scratch.Order.Clear();
         if (_index.WithoutCodes is { } withoutCodes) AddSegments(withoutCodes);
+        ReadOnlySpan<Cluster> clusters = _index.Clusters;
         foreach (int ordinal in ordinals)
         {
-            if (!_clusters[ordinal].IsAlwaysProbed) AddSegments(_clusters[ordinal]);
+            if (!clusters[ordinal].IsAlwaysProbed) AddSegments(clusters[ordinal]);
         }
     }
 

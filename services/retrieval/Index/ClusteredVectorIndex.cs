@@ -15,19 +15,16 @@ using Mesh.Retrieval.Filters;
 namespace Mesh.Retrieval.Index;
 
 /// <summary>How an index of clusters searches; see <see cref="RetrievalOptions"/>.</summary>
-internal sealed record ClusterShape(int ExactRowsMax, int ProbesMin, int RowsPerResult, FilterShape Filter);
+internal sealed record ClusterShape(int ExactRowsMax, int ProbesMin, int RowsPerResult, FilterShape Filter, int CoarseLevels, int ClustersMax);
 
 /// <summary>
-/// Vectors by cluster (the first code of the semantic ID), in segments with filter rows. Where few rows are expected to pass the
+/// Vectors by cluster (the first codes of the semantic ID, see <see cref="ClusterTable"/>), in segments with filter rows. Where few rows are expected to pass the
 /// filter all of them are scored exactly; otherwise the nearest clusters are scanned as bytes and the best of them scored again
 /// (<see cref="ClusteredSearch"/>). A row costs 4 bytes a dimension for the vector, 1 for the scan once there is one, 128 for
 /// Bloom rows by default, up to 128 for exact rows, and 32 for its places; room to grow adds as much again at most in clusters that were filled row by row.
 /// </summary>
 internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
 {
-    /// <summary>Clusters at most; codes beyond share them by remainder.</summary>
-    public const int ClustersMax = 4_096;
-
     private const int BlockSlots = 4_096;
 
     private const int QueriesMax = 64;
@@ -35,14 +32,13 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
     private readonly ClusterShape _shape;
     private readonly int _slotsMax;
     private readonly int[]?[] _places;                               // of slots, in blocks: segment number and place in it
-    private readonly Cluster?[] _byCode = new Cluster?[ClustersMax + 1]; // written by the writer; the last is for rows without codes
+    private readonly ClusterTable _clusters;
     private readonly RowSignature _signature = new(), _before = new();   // writer only
     private readonly GracePeriod _grace = new();
     private readonly CoarseTable _coarse = new();
     private readonly List<(FilterChunk Filter, VectorChunk Vectors)> _chunks = []; // writer only; the two have the same slots
 
     // Written by the writer; read by every request. Replaced whole, or appended to before their count is seen.
-    private volatile Cluster[] _clusters = [];
     private volatile Segment[] _segments = new Segment[16];
     private int _segmentCount;
     private int _dimensions;
@@ -61,7 +57,8 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
         _shape = shape;
         _places = new int[]?[(slotsMax + BlockSlots - 1) / BlockSlots];
         Filters = new FilterRows(shape.Filter);
-        _bytes = 8L * _places.Length + 8L * _byCode.Length;
+        _clusters = new ClusterTable(shape.CoarseLevels, shape.ClustersMax);
+        _bytes = 8L * _places.Length;
     }
 
     public int Dimensions => Volatile.Read(ref _dimensions);
@@ -70,16 +67,16 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
 
     public int Tombstones => Volatile.Read(ref _tombstones);
 
-    public long Bytes => Volatile.Read(ref _bytes) + Filters.Bytes + _coarse.Bytes;
+    public long Bytes => Volatile.Read(ref _bytes) + Filters.Bytes + _coarse.Bytes + _clusters.Bytes;
 
     /// <summary>Which filter value has which row.</summary>
     public FilterRows Filters { get; }
 
-    /// <summary>Clusters that hold rows, or did.</summary>
-    public Cluster[] Clusters => _clusters;
+    /// <summary>Clusters that hold rows, or did, by ordinal: a longer list at each look.</summary>
+    public ReadOnlySpan<Cluster> Clusters => _clusters.All;
 
     /// <summary>The cluster of rows without codes; null where there never was one.</summary>
-    public Cluster? WithoutCodes => Volatile.Read(ref _byCode[ClustersMax]);
+    public Cluster? WithoutCodes => _clusters.WithoutCodes;
 
     /// <summary>Segments by number.</summary>
     public ReadOnlySpan<Segment> Segments
@@ -106,7 +103,7 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
         if (vector.Length != _dimensions) throw new ArgumentException($"A vector has {vector.Length} dimensions, the index {_dimensions}.", nameof(vector));
 
         int slot = _slots++;
-        Cluster cluster = ClusterOf(facts.Codes);
+        Cluster cluster = ClusterOf(_clusters.PrefixOf(facts.Codes));
         int place = Take(cluster);
         Segment segment = _segments[place >> Segment.PlaceBits];
         segment.Put(place % Segment.RowsMax, row, slot, facts.Hash, vector, _scale);
@@ -123,6 +120,8 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
         Account(cluster, vector, +1);
         return slot;
     }
+
+    public bool StaysPut(ItemFacts before, ItemFacts after) => _clusters.PrefixOf(before.Codes) == _clusters.PrefixOf(after.Codes);
 
     public void Publish()
     {
@@ -159,7 +158,7 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
         Filters.Catch(this, state);
         Filters.Sign(state.Facts, state.Eligibility, _before);
         Filters.Account(_before, -1);
-        Account(ClusterOf(state.Facts.Codes), VectorAt(state.Slot), -1);
+        Account(segment.Cluster, VectorAt(state.Slot), -1);
         Volatile.Write(ref _tombstones, _tombstones + 1);
         if (segment[place % Segment.RowsMax].Row.State is { } now)
         {
@@ -263,15 +262,11 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
 
     private int PlaceOf(int slot) => _places[slot / BlockSlots]![slot % BlockSlots];
 
-    private Cluster ClusterOf(uint[] codes)
+    private Cluster ClusterOf(CodePrefix prefix)
     {
-        int at = codes.Length > 0 ? (int)(codes[0] % ClustersMax) : ClustersMax;
-        if (_byCode[at] is { } held) return held;
-
-        var cluster = new Cluster(_dimensions, _clusters.Length, isAlwaysProbed: codes.Length == 0);
-        Volatile.Write(ref _byCode[at], cluster);
-        _clusters = [.. _clusters, cluster];
-        Grew(cluster.Bytes);
+        int held = _clusters.All.Length;
+        Cluster cluster = _clusters.Of(prefix, _dimensions);
+        if (_clusters.All.Length > held) Grew(cluster.Bytes);
         return cluster;
     }
 
@@ -289,7 +284,7 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
         {
             int held = 0;
             foreach (int number in cluster.Segments) held += _segments[number].Capacity;
-            last = Append(NewSegment(Segment.RoomFor(held), _slots));
+            last = Append(NewSegment(cluster, Segment.RoomFor(held), _slots));
             cluster.Append(last);
             cluster.TailRows = 0;
         }
@@ -298,9 +293,9 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
     }
 
     // Chunks are as large as the index, within limits; what is left of one when the next begins stays empty.
-    private Segment NewSegment(int slots, int rows)
+    private Segment NewSegment(Cluster cluster, int slots, int rows)
     {
-        if (_chunks.Count > 0 && _chunks[^1].Filter.TryTake(slots) is { } bits) return new Segment(bits, _chunks[^1].Vectors);
+        if (_chunks.Count > 0 && _chunks[^1].Filter.TryTake(slots) is { } bits) return new Segment(cluster, bits, _chunks[^1].Vectors);
 
         int most = Math.Min(FilterChunk.SlotsMax, VectorChunk.SlotsMax(_dimensions));
         int room = (int)BitOperations.RoundUpToPowerOf2((uint)Math.Clamp(rows, Segment.RowsMax, most));
@@ -309,7 +304,7 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
         if (_scale > 0) vectors.Quantize(_scale, taken: 0);
         Grew(filter.Bytes + vectors.Bytes);
         _chunks.Add((filter, vectors));
-        return new Segment(filter.TryTake(slots)!, vectors);
+        return new Segment(cluster, filter.TryTake(slots)!, vectors);
     }
 
     private int Append(Segment segment)
@@ -356,7 +351,7 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
             Grew(vectors.Bytes);
         }
 
-        foreach (Cluster cluster in _clusters) _coarse.Put(cluster.Ordinal, cluster.Centroid, scale);
+        foreach (Cluster cluster in _clusters.All) _coarse.Put(cluster.Ordinal, cluster.Centroid, scale);
         Volatile.Write(ref _scale, scale);
     }
 

@@ -58,6 +58,8 @@ internal sealed class FlatVectorIndex(int slotsMax) : IVectorIndex
 
     public void Publish() => Volatile.Write(ref _published, _slots);
 
+    public bool StaysPut(ItemFacts before, ItemFacts after) => true;
+
     public void Change(Row row, RowState after) => row.State = after; // filters are asked of the state itself
 
     // The row stays reachable from its old slot on purpose: a search that began before the new slot was published finds

@@ -31,7 +31,10 @@ internal interface IVectorIndex
     /// <param name="threads">Threads that work on it.</param>
     void Fill(BulkRows rows, int threads);
 
-    /// <summary>Writer only. Puts another state into a row that keeps its slot and its first code.</summary>
+    /// <summary>Whether a row whose facts change so, and whose vector does not, may keep its slot.</summary>
+    bool StaysPut(ItemFacts before, ItemFacts after);
+
+    /// <summary>Writer only. Puts another state into a row that keeps its slot; its facts are the same or <see cref="StaysPut"/> says yes.</summary>
     void Change(Row row, RowState after);
 
     /// <summary>Writer only. Makes every slot stored so far visible to searches that start from now on.</summary>

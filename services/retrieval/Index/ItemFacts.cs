@@ -64,9 +64,6 @@ internal sealed class ItemFacts
     /// <summary>Semantic ID, coarse to fine; empty until codebooks exist.</summary>
     public uint[] Codes { get; }
 
-    /// <summary>The first code: a coarse topic; -1 where there are no codes.</summary>
-    public long Topic => Codes is [var first, ..] ? first : -1;
-
     /// <summary><see cref="ItemHash"/> of the id: what requests exclude by.</summary>
     public uint Hash { get; }
 

@@ -238,7 +238,7 @@ internal sealed partial class LiveIndex
         bool isNew = !_rows.TryGetValue(facts.ItemId, out Row? row);
         row ??= new Row();
         RowState? before = row.State;
-        bool keepsSlot = before is not null && before.Facts.Topic == facts.Topic && vector.SequenceEqual(VectorOf(before));
+        bool keepsSlot = before is not null && Vectors.StaysPut(before.Facts, facts) && vector.SequenceEqual(VectorOf(before));
         int slot = keepsSlot ? before!.Slot : Vectors.Upsert(row, facts, latest.Eligibility, vector);
         if (slot < 0) return false;
 
@@ -337,7 +337,8 @@ internal sealed record IndexLimits(int ItemsMax, RingLimits Rings, int PrefixDep
         options.Index,
         new ClusterShape(
             options.ExactRowsMax, options.ProbesMin, options.RowsPerResult,
-            new FilterShape(options.BloomBits, options.BloomHashes, options.FrequentShareMin, options.FrequentValuesMax)),
+            new FilterShape(options.BloomBits, options.BloomHashes, options.FrequentShareMin, options.FrequentValuesMax),
+            options.CoarseLevels, options.ClustersMax),
         options.ReorderMax);
 }
 

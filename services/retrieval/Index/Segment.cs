@@ -19,14 +19,18 @@ internal sealed class Segment
     private readonly Place[] _places;
 
     /// <summary>A segment for as many rows as its bits have slots, in chunks of filter rows and vectors with the same slots.</summary>
-    public Segment(FilterBits filter, VectorChunk vectors)
+    public Segment(Cluster cluster, FilterBits filter, VectorChunk vectors)
     {
+        Cluster = cluster;
         Filter = filter;
         Capacity = 64 * filter.Words;
         _vectors = vectors;
         _first = 64 * filter.First;
         _places = new Place[Capacity];
     }
+
+    /// <summary>The one whose rows these are: who takes a row out asks its segment, whatever the row's codes are by then.</summary>
+    public Cluster Cluster { get; }
 
     public int Capacity { get; }
 
