@@ -33,7 +33,7 @@ public static class SimdLevels
 
     /// <summary>The level itself, or the widest one for <see cref="SimdLevel.Best"/>.</summary>
     /// <exception cref="PlatformNotSupportedException">This processor lacks it.</exception>
-    internal static SimdLevel Resolve(this SimdLevel level)
+    public static SimdLevel Resolve(this SimdLevel level)
     {
         if (level == SimdLevel.Best)
         {

@@ -43,16 +43,23 @@ internal sealed class BitProgram(BitStep[] steps, int depth)
     /// <summary>Takes out of the mask the slots that the program does not admit.</summary>
     /// <param name="first">Word of the chunk's rows where the slots begin.</param>
     /// <param name="mask">A word for each 64 slots.</param>
-    public void Run(FilterChunk chunk, int first, Span<ulong> mask)
+    /// <param name="level">Scalar takes 64 slots at a time, and is the reference; the others agree with it in every bit.</param>
+    /// <exception cref="PlatformNotSupportedException">This processor lacks the level.</exception>
+    public void Run(FilterChunk chunk, int first, Span<ulong> mask, SimdLevel level = SimdLevel.Best)
     {
+        level = level.Resolve();
         AlignedBuffer<ulong> exact = chunk.Exact; // read once: it may be replaced by a larger one
         int at = 0;
-        if (Vector512.IsHardwareAccelerated)
+        if (level == SimdLevel.Avx512)
         {
             for (; at + WideLaneWords <= mask.Length; at += WideLaneWords) Run<Vector512<ulong>, EightWords>(chunk, exact, first + at, ref mask[at]);
         }
 
-        for (; at + LaneWords <= mask.Length; at += LaneWords) Run<Vector256<ulong>, FourWords>(chunk, exact, first + at, ref mask[at]);
+        if (level >= SimdLevel.Avx2)
+        {
+            for (; at + LaneWords <= mask.Length; at += LaneWords) Run<Vector256<ulong>, FourWords>(chunk, exact, first + at, ref mask[at]);
+        }
+
         for (; at < mask.Length; at++) Run<ulong, OneWord>(chunk, exact, first + at, ref mask[at]);
     }
 
