@@ -51,7 +51,7 @@ public sealed class EndpointTests
             UserId = "not an id",
             NowMs = -1,
             Sequence = new Sequence { ItemIds = { "a" } },
-            Sources = { new SourceRequest { Name = "magic", Limit = 0 }, new SourceRequest { Name = "trending", Limit = 2_001 } },
+            Sources = { new SourceRequest { Name = "magic", Limit = 0 }, new SourceRequest { Name = "trending", Limit = 10_001 } },
             Filter = "tag:a AND",
         };
         request.Exclude.AddRange(Enumerable.Range(0, 20_001).Select(i => (uint)i));

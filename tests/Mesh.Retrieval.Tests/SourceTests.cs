@@ -199,6 +199,28 @@ public sealed class SourceTests
         Assert.Equal(["item-2", "item-1", "item-0"], Find(new TrendingSource(), index, filter: "tag:rare"));
     }
 
+    [Theory]
+    [InlineData(IndexShapes.Flat, "")]
+    [InlineData(IndexShapes.Flat, "tag:rare")]
+    [InlineData(IndexShapes.Exact, "")]
+    [InlineData(IndexShapes.Exact, "tag:rare")]
+    [InlineData(IndexShapes.Exact, "NOT tag:rare")]
+    public void Trending_past_its_pool_is_what_a_sort_of_all_rows_gives(string shape, string filter)
+    {
+        var random = new Random(3);
+        LiveIndex index = Make.Index(
+            new RetrievalOptions { Index = IndexShapes.Options(shape).Index, TrendingPoolMax = 5 },
+            [.. Enumerable.Range(0, 2_000).Select(i => Make.Row($"item-{i:0000}", createdAtMs: Make.Now - i, likes: random.Next(20), tags: i % 40 == 3 ? ["rare"] : []))]);
+        RowFilter admits = Catalogue.Filter(filter);
+        string[] expected =
+        [
+            .. index.Vectors.Live().Where(live => admits.Admits(live.State))
+                .OrderByDescending(live => index.Trending.ScoreOf(live.State, Make.Now, index.HalfLifeMs)).Take(30).Select(live => live.State.Facts.ItemId),
+        ];
+
+        Assert.Equal(expected, Find(new TrendingSource(), index, filter: filter, limit: 30));
+    }
+
     [Fact]
     public void Trending_is_computed_again_after_its_interval_and_never_shows_a_deleted_item()
     {

@@ -11,7 +11,7 @@ namespace Mesh.Retrieval.Requests;
 /// <summary>Collects every fault of a request, by field, before any work is done for it.</summary>
 internal sealed class RequestFaults
 {
-    public const int SourceLimitMax = 2_000;
+    public const int SourceLimitMax = 10_000;
     public const int FollowsMax = 10_000;
     public const int SequenceMax = 4_096;
     public const int ExcludeMax = 20_000;
