@@ -162,10 +162,17 @@ public sealed class RetrievalOptions
 
     /// <summary>
     /// Nearest rows that a value formula of two-tower chooses from, as a multiple of the source's limit; a row further away is not
-    /// found however high its value. Default 4.
+    /// found however high its value. Where few rows pass the filter, see ValueWholeMax. Default 4.
     /// </summary>
     [Range(1, 64)]
     public int ValuePoolMultiple { get; init; } = 4;
+
+    /// <summary>
+    /// Rows expected to pass a request's filter up to which a value formula of two-tower chooses from all of them. Default 10,000; 0 = always
+    /// from the nearest.
+    /// </summary>
+    [Range(0, 100_000)]
+    public int ValueWholeMax { get; init; } = 10_000;
 
     /// <summary>Newest events of the history that shape the query and the favoured prefixes. Default 512.</summary>
     [Range(1, 4_096)]

@@ -47,8 +47,8 @@ internal static class Make
     public static InNetworkSource InNetwork(int perAuthorMax, double retentionHours) =>
         new(InNetworkShape.From(Options) with { PerAuthorMax = perAuthorMax, RetentionHours = retentionHours });
 
-    public static TwoTowerSource TwoTower(string formula = "", QueryMerge merge = QueryMerge.Max, int poolMultiple = 4) =>
-        new(Values(new(new() { ["Retrieval:ValueFormula"] = formula })), new TwoTowerShape(merge, poolMultiple), Metrics);
+    public static TwoTowerSource TwoTower(string formula = "", QueryMerge merge = QueryMerge.Max, int poolMultiple = 4, int wholeMax = 0) =>
+        new(Values(new(new() { ["Retrieval:ValueFormula"] = formula })), new TwoTowerShape(merge, poolMultiple, wholeMax), Metrics);
 
     public static SemanticIdSource SemanticId(int scanMax, string formula = "") =>
         new(new HistoryDecoder(Options.TrendingPrior), BeamShape.From(Options) with { RowsPerPrefixMax = scanMax },

@@ -31,12 +31,13 @@ public sealed class ValueEndpointTests
         Assert.Equal(("similarity", "engagement"), await StatusAsync(client));
     }
 
-    [Fact]
-    public async Task A_pool_of_the_limit_keeps_what_is_near_and_orders_it_by_value()
+    [Theory, InlineData("0", "middling", "near", "seen"), InlineData("10000", "loved", "middling", "near")]
+    public async Task A_pool_of_the_limit_keeps_what_is_near_and_a_whole_one_gives_what_is_valued_most(string wholeMax, params string[] expected)
     {
-        await using var app = new RetrievalApp(Log(), ("Retrieval:ValuePoolMultiple", "1"), ("Retrieval:ValueFormula", "count.like"));
+        await using var app = new RetrievalApp(
+            Log(), ("Retrieval:ValuePoolMultiple", "1"), ("Retrieval:ValueWholeMax", wholeMax), ("Retrieval:ValueFormula", "count.like"));
 
-        Assert.Equal(["middling", "near", "seen"], await AskAsync(await app.ReadyClientAsync()));
+        Assert.Equal(expected, await AskAsync(await app.ReadyClientAsync()));
     }
 
     [Fact]

@@ -54,6 +54,28 @@ public sealed class ValueSourceTests
         }
     }
 
+    [Theory]
+    [InlineData(IndexShapes.Flat, QueryMerge.Max)]
+    [InlineData(IndexShapes.Exact, QueryMerge.Max)]
+    [InlineData(IndexShapes.Probing, QueryMerge.Max)]
+    [InlineData(IndexShapes.Exact, QueryMerge.Union)]
+    public void A_formula_chooses_from_all_that_a_narrow_filter_admits(string shape, QueryMerge merge)
+    {
+        var random = new Random(14);
+        LiveIndex index = Make.Index(
+            IndexShapes.Options(shape),
+            [.. Enumerable.Range(0, 2_000).Select(i => Make.Row($"item-{i}", vector: Make.RandomVector(random), likes: random.Next(1_000), tags: i % 10 == 0 ? ["rare"] : []))]);
+        SourceQuery all = Query(index, RandomQueries(seed: 15, count: 2)), few = all with { Filter = Catalogue.Filter("tag:rare") };
+        string[] loved = [.. index.Vectors.Live().Where(live => few.Filter.Admits(live.State)).OrderByDescending(live => live.State.Counters.Counts[0]).Take(5).Select(live => live.State.Facts.ItemId)];
+        List<string> Found(SourceQuery query, int wholeMax) => Ids(Make.TwoTower("count.like", merge, poolMultiple: 2, wholeMax).Find(query, 5, CancellationToken.None));
+
+        if (shape != IndexShapes.Flat) Assert.Equal(loved, Found(few, wholeMax: 300)); // the flat index does not know how few there are
+        Assert.Equal(loved, Found(few, wholeMax: 2_000));
+        Assert.NotEqual(loved, Found(few, wholeMax: 0));
+        Assert.Equal(Found(all, wholeMax: 0), Found(all, wholeMax: 1_999));
+        Assert.NotEqual(Found(all, wholeMax: 0), Found(all, wholeMax: 2_000));
+    }
+
     [Fact]
     public void Rows_without_a_finite_value_come_last_and_are_counted()
     {
@@ -162,7 +184,7 @@ public sealed class ValueSourceTests
         Assert.Equal(formulas.Length, expected.Distinct().Count());
         var settings = new ReloadableSettings([]);
         using ValueFormulas values = Make.Values(settings);
-        var source = new TwoTowerSource(values, new TwoTowerShape(QueryMerge.Max, 4), Make.Metrics);
+        var source = new TwoTowerSource(values, new TwoTowerShape(QueryMerge.Max, 4, 0), Make.Metrics);
         var seen = new ConcurrentDictionary<string, int>();
         using var stop = new CancellationTokenSource(TimeSpan.FromMinutes(1));
 
