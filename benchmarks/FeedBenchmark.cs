@@ -10,7 +10,7 @@ namespace Mesh.Benchmarks;
 
 /// <summary>
 /// Closed-loop load on the feed through host and sidecars: a synthetic world goes in over REST, then N clients ask for feeds
-/// of random users. Everything shares the machine: clients, sidecars, services and SQLite.
+/// of random users. Which sources found what was served tells whether all of them took part. Everything shares the machine: clients, sidecars, services and SQLite.
 /// </summary>
 internal sealed class FeedBenchmark : IBenchmark
 {
@@ -37,23 +37,28 @@ internal sealed class FeedBenchmark : IBenchmark
         await FillAsync(host, options, figures, cancellation);
 
         int users = options.Int("users"), limit = options.Int("limit");
-        var rows = new List<string[]>();
+        List<string[]> rows = [], found = [];
         foreach (int clients in options.Ints("clients"))
         {
             var duration = TimeSpan.FromSeconds(options.Int("seconds"));
             var stages = new StageTimes();
-            Func<int, int, CancellationToken, Task<bool>> request = (client, i, cancel) => AskAsync(host.Http, User(client, i, users), limit, stages, cancel);
+            var sources = new ServedSources();
+            Func<int, int, CancellationToken, Task<bool>> request = (client, i, cancel) => AskAsync(host.Http, User(client, i, users), limit, stages, sources, cancel);
             await ClosedLoop.RunAsync(clients, duration / 4, request, cancellation); // warm-up: JIT, connections, caches
             stages.Clear();
+            sources.Clear();
             LoadResult result = await ClosedLoop.RunAsync(clients, duration, request, cancellation);
             rows.Add([$"{clients}", $"{result.RequestsPerSecond:0.0}", Figures.Ms(result.Percentile(50)), Figures.Ms(result.Percentile(95)),
                 Figures.Ms(result.Percentile(99)), $"{result.Failures}", stages.Describe()]);
+            found.Add([$"{clients}", sources.Describe()]);
+            sources.Record(figures, $"clients_{clients}");
             Record(figures, $"clients_{clients}", result);
         }
 
         Figures.Print(
             $"feed: {options["items"]} items, {options["events"]} events, {users} users, {limit} items a page, {Environment.ProcessorCount} cores",
             ["clients", "requests/s", "p50 ms", "p95 ms", "p99 ms", "failed", "median ms by stage"], rows);
+        Figures.Print("items served, by the sources that found them", ["clients", "% of items"], found);
         await ContextsAsync(host.Http, figures, cancellation);
         return figures;
     }
@@ -117,14 +122,16 @@ internal sealed class FeedBenchmark : IBenchmark
         _ => [],
     };
 
-    private static async Task<bool> AskAsync(HttpClient http, string user, int limit, StageTimes stages, CancellationToken cancellation)
+    private static async Task<bool> AskAsync(HttpClient http, string user, int limit, StageTimes stages, ServedSources sources, CancellationToken cancellation)
     {
         using HttpResponseMessage response = await http.GetAsync($"/v1/users/{user}/feed?limit={limit.ToString(CultureInfo.InvariantCulture)}", cancellation);
         if (!response.IsSuccessStatusCode) return false;
 
         using JsonDocument feed = JsonDocument.Parse(await response.Content.ReadAsByteArrayAsync(cancellation));
         stages.Add(feed.RootElement.GetProperty("timingsMs"));
-        return feed.RootElement.GetProperty("items").GetArrayLength() > 0 && feed.RootElement.GetProperty("degraded").GetArrayLength() == 0;
+        JsonElement items = feed.RootElement.GetProperty("items");
+        sources.Add(items);
+        return items.GetArrayLength() > 0 && feed.RootElement.GetProperty("degraded").GetArrayLength() == 0;
     }
 
     // A fixed walk through all users: the same requests in every run.
@@ -137,6 +144,49 @@ internal sealed class FeedBenchmark : IBenchmark
         figures[$"{name}_p95_ms"] = result.Percentile(95);
         figures[$"{name}_p99_ms"] = result.Percentile(99);
         figures[$"{name}_failures"] = result.Failures;
+    }
+
+    /// <summary>How many of the items served each source found; an item that several found counts for each.</summary>
+    private sealed class ServedSources
+    {
+        private readonly SortedDictionary<string, int> _found = new(StringComparer.Ordinal);
+        private int _items;
+
+        public void Add(JsonElement items)
+        {
+            lock (_found)
+            {
+                foreach (JsonElement item in items.EnumerateArray())
+                {
+                    _items++;
+                    foreach (JsonElement source in item.GetProperty("sources").EnumerateArray())
+                    {
+                        _found[source.GetString()!] = _found.GetValueOrDefault(source.GetString()!) + 1;
+                    }
+                }
+            }
+        }
+
+        public void Clear()
+        {
+            lock (_found)
+            {
+                _items = 0;
+                _found.Clear();
+            }
+        }
+
+        public void Record(Figures figures, string name)
+        {
+            foreach ((string source, double percent) in Percents()) figures[$"{name}_percent_{source}"] = percent;
+        }
+
+        public string Describe() => string.Join(", ", Percents().Select(part => $"{part.Source} {part.Percent:0}"));
+
+        private List<(string Source, double Percent)> Percents()
+        {
+            lock (_found) return [.. _found.Select(pair => (pair.Key, 100.0 * pair.Value / Math.Max(1, _items)))];
+        }
     }
 
     /// <summary>Times that the responses report for their stages.</summary>
