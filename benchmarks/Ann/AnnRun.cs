@@ -80,7 +80,7 @@ internal sealed class AnnRun(
         string what = $"{data.Rows:N0} x {data.Dimensions}, {data.Kind} data, {data.QueryCount} queries, medians of {rounds} x {seconds.ToString(CultureInfo.InvariantCulture)} s";
         Console.WriteLine();
         foreach (string line in head) Console.WriteLine(line);
-        Figures.Print($"one query at a time: FeedMesh on one thread, FAISS the better of one and two ({what})", AnnRow.Columns, _rows.Where(row => !row.IsBatch).Select(row => row.Cells));
+        Figures.Print($"one query at a time, the better of one and two threads ({what})", AnnRow.Columns, _rows.Where(row => !row.IsBatch).Select(row => row.Cells));
         Figures.Print($"batches of 16 on two threads ({what})", AnnRow.Columns, _rows.Where(row => row.IsBatch).Select(row => row.Cells));
         Figures.Print("FeedMesh with the options that it is shipped with", ["pass %", "k", "recall", "single QPS", "batch QPS"], _shipped);
         Figures.Print("filters: 7 conditions on 6 attributes; us a query", ["asked %", "passing %", "rows", "values", "selector, 1 thread", "2 threads", "FeedMesh compiles"], _costs);

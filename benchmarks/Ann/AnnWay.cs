@@ -14,6 +14,9 @@ internal abstract class AnnWay(string name, int knobMax)
     /// <summary>Settings that change the time and not the answer; the better counts.</summary>
     public virtual int Variants(AnnFilterSet filters, bool isBatch) => 1;
 
+    /// <summary>The variant as it is for a filter that was never asked before; itself where that makes no difference.</summary>
+    public virtual int Unprepared(int variant) => variant;
+
     public virtual string Describe(int knob, int variant) => knobMax == 1 ? name : $"{name} p{knob}";
 
     /// <summary>Row numbers found for each query, and the seconds of all queries one after the other.</summary>

@@ -62,7 +62,8 @@ internal sealed class FeedMeshIndex
 }
 
 /// <summary>
-/// A search of FeedMesh with a shape that depends on the knob. A single query has one thread; a batch two, which take queries in turn.
+/// A search of FeedMesh with a shape that depends on the knob. A single query has one thread or two, whichever is
+/// faster; a batch two, which take queries in turn.
 /// </summary>
 internal sealed class FeedMeshWay(FeedMeshIndex index, string name, int knobMax, Func<ClusterShape, int, ClusterShape> shapeOf) : AnnWay(name, knobMax)
 {
@@ -77,6 +78,15 @@ internal sealed class FeedMeshWay(FeedMeshIndex index, string name, int knobMax,
 
     /// <summary>The way and the clusters that the default options choose.</summary>
     public static FeedMeshWay AsShipped(FeedMeshIndex index, int clusters) => new(index, $"{clusters} as shipped", 1, (shape, _) => shape);
+
+    // Variants: threads less 1, and from here on with nothing kept of the filter's last search.
+    private const int FreshFrom = 2;
+
+    public override int Unprepared(int variant) => FreshFrom + variant;
+
+    public override int Variants(AnnFilterSet filters, bool isBatch) => isBatch ? 1 : 2;
+
+    public override string Describe(int knob, int variant) => $"{base.Describe(knob, variant)}{(variant == 1 ? " 2t" : "")}";
 
     public override Task<(int[][] Rows, double Seconds)> AnswerAsync(AnnFilterSet filters, int k, int knob, CancellationToken cancellation)
     {
@@ -93,7 +103,7 @@ internal sealed class FeedMeshWay(FeedMeshIndex index, string name, int knobMax,
 
     public override Task<double> RunAsync(AnnFilterSet filters, int k, int knob, bool isBatch, int variant, double seconds, CancellationToken cancellation)
     {
-        ClusterShape shape = shapeOf(index.Index.Shape, knob);
+        ClusterShape shape = shapeOf(index.Index.Shape, knob) with { Threads = 1 + (variant % FreshFrom), KeepsMasks = variant < FreshFrom };
         int taken = -1, end = int.MaxValue, done = 0;
         long started = Stopwatch.GetTimestamp();
         void Work()

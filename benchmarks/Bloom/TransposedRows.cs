@@ -101,7 +101,7 @@ internal sealed class TransposedRows : IValueIndex, IFiltered
     {
         if (_chunks.Count > 0 && _chunks[^1].TryTake(Slots) is { } taken) return taken;
 
-        var chunk = new FilterChunk(_chunks.Sum(static held => held.Words), FilterChunk.SlotsMax, BloomBits, _rows.Capacity);
+        var chunk = new FilterChunk(_chunks.Count, _chunks.Sum(static held => held.Words), FilterChunk.SlotsMax, BloomBits, _rows.Capacity);
         _chunks.Add(chunk);
         return chunk.TryTake(Slots)!;
     }

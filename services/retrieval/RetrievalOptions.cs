@@ -82,6 +82,20 @@ public sealed class RetrievalOptions
     [Range(0, 65_536)]
     public int FrequentValuesMax { get; init; } = 1_024;
 
+    /// <summary>
+    /// Memory for what filters that come again have admitted, in megabytes: a bit an item for each of up to 256 filters, of which those go first that were
+    /// not used for the longest time. 0 keeps none. Default 128.
+    /// </summary>
+    [Range(0, 65_536)]
+    public int FilterMaskMegabytesMax { get; init; } = 128;
+
+    /// <summary>
+    /// Threads that one search may use while processors are idle. More answer a single request sooner and make all of them dearer: the helpers
+    /// spin between the steps of a search, and 0.1 ms after it. Default 1.
+    /// </summary>
+    [Range(1, 64)]
+    public int SearchThreadsMax { get; init; } = 1;
+
     /// <summary>Share of dead rows among all rows at which the index is compacted. Default 0.3.</summary>
     [Range(0.05, 0.9)]
     public double TombstonesMaxShare { get; init; } = 0.3;

@@ -151,7 +151,7 @@ public sealed class BitProgramTests
 
     private static FilterChunk RandomChunk(Random random)
     {
-        var chunk = new FilterChunk(firstWord: 0, 64 * Words, BloomRows, ExactRows);
+        var chunk = new FilterChunk(number: 0, firstWord: 0, 64 * Words, BloomRows, ExactRows);
         Fill(chunk.Exact.Span);
         Fill(chunk.Bloom.Span);
         return chunk;

@@ -83,6 +83,25 @@ public sealed class ClusteredIndexTests(CatalogueFixture fixture) : IClassFixtur
         }
     }
 
+    [Theory]
+    [InlineData(1, 100, "")]
+    [InlineData(1, 1_024, "tag:pass-50 AND language:en")]
+    [InlineData(3, 100, "tag:pass-10")]
+    [InlineData(1, 1_024, "tag:pass-1 OR tag:pass-0.1")]
+    public void Threads_that_share_a_search_find_what_one_finds(int queries, int k, string filter)
+    {
+        ClusterShape alone = fixture.Clustered.Shape with { ExactRowsMax = 2_000, ProbesMin = 48 }, shared = alone with { Threads = 3 };
+        RowFilter rows = Catalogue.Filter(filter);
+        for (int i = 0; i < 20; i++)
+        {
+            QueryVectors query = fixture.Catalogue.Queries(queries);
+
+            List<RowHit> expected = fixture.Clustered.Search(query, k, rows, alone, CancellationToken.None);
+
+            Assert.Equal(expected, fixture.Clustered.Search(query, k, rows, shared, CancellationToken.None), SameRow);
+        }
+    }
+
     [Theory, InlineData(2), InlineData(3), InlineData(6)]
     public void Several_query_vectors_find_what_is_closest_to_any_of_them(int queries)
     {

@@ -15,7 +15,7 @@ public sealed class ClusteredStressTests
     private const int Items = 300;
     private const int Writes = 6_000;
 
-    [Theory, InlineData(IndexShapes.Exact), InlineData(IndexShapes.Probing)]
+    [Theory, InlineData(IndexShapes.Exact), InlineData(IndexShapes.Probing), InlineData(IndexShapes.Shared)]
     public async Task Readers_find_every_row_by_what_always_holds_while_its_values_and_vectors_change(string shape)
     {
         LiveIndex index = Make.Index(IndexShapes.Options(shape));

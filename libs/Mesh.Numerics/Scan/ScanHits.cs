@@ -59,6 +59,18 @@ public sealed class ScanHits
     /// <summary>Drops the entries, and leaves query and threshold.</summary>
     public void Clear() => Count = 0;
 
+    /// <summary>Adds the entries of another, whatever their dots.</summary>
+    /// <exception cref="ArgumentException">There is no room for them.</exception>
+    public void Add(ScanHits other)
+    {
+        ArgumentNullException.ThrowIfNull(other);
+        if (other.Count > _dots.Length - Count) throw new ArgumentException($"A buffer with {Count} of {_dots.Length} entries has no room for {other.Count}.", nameof(other));
+        int from = Count;
+        Count += other.Count;
+        other.Dots.CopyTo(Dots[from..]);
+        other.Ordinals.CopyTo(Ordinals[from..]);
+    }
+
     /// <summary>
     /// Keeps the k best, unsorted, and raises the threshold to the worst of them once there are k: a later row with that very dot is
     /// as good as the worst kept, and left out.

@@ -17,6 +17,9 @@ internal sealed class BitPlan
 
     private const int TriesMax = 8;
 
+    // A filter of fewer steps is asked again as fast as its mask is looked up.
+    private const int KeptStepsMin = 4;
+
     // A value that is not frequent is below the share that would make it so; nothing more is known of it.
     private const double RareShare = 0.5;
 
@@ -25,6 +28,8 @@ internal sealed class BitPlan
     private readonly Node[] _inexact; // conditions that the bits alone do not decide
     private readonly int _generation;
     private readonly long _live; // when the shares were counted
+    private int _uses;
+    private PlanMasks? _masks;
 
     private BitPlan(FilterPlan filter, FilterRows rows)
     {
@@ -38,6 +43,14 @@ internal sealed class BitPlan
         _program = new BitProgram([.. steps], root.Depth);
         _inexact = [.. root.Conditions.Where(condition => !condition.IsExact)];
         PassShare = Math.Clamp(root.Share * rows.Count(FilterBits.VisibleRow) / Math.Max(1, _live), 0, 1);
+    }
+
+    /// <summary>A search begins: where its masks are kept; null for a first search, as most filters of one request never come again, and for simple filters.</summary>
+    public PlanMasks? UseMasks()
+    {
+        if (_rows.Masks is not { } budget || _program.Length < KeptStepsMin) return null;
+        if (_masks is null && Interlocked.Increment(ref _uses) == 1) return null;
+        return (_masks ?? Interlocked.CompareExchange(ref _masks, new PlanMasks(budget), null) ?? _masks).Use();
     }
 
     /// <summary>Share of the live slots expected to pass, 0..1: of one term by counting, of several as if they were independent.</summary>

@@ -40,6 +40,9 @@ internal sealed class BitProgram(BitStep[] steps, int depth)
 {
     private const int LaneWords = 4, WideLaneWords = 8;
 
+    /// <summary>Steps.</summary>
+    public int Length => steps.Length;
+
     /// <summary>Takes out of the mask the slots that the program does not admit.</summary>
     /// <param name="first">Word of the chunk's rows where the slots begin.</param>
     /// <param name="mask">A word for each 64 slots.</param>

@@ -4,7 +4,8 @@
 // 1. The writer counts the version up to odd before it changes bits of a slot that readers know, and up to even after it. A
 //    reader whose version was odd or has changed reads again. Without this, a row that goes from tag A to tag B while "A or B"
 //    is evaluated could be seen with neither, and "not A" could be wrong for a row that has lost A.
-// 2. A new slot needs no version: its live bit is set last.
+// 2. A new slot needs no odd version: its live bit is set last. The version is counted up after it, and after a slot has died, by two:
+//    what the bits of a version admit may be kept until there is another (KeptMask).
 // 3. Words are stored in one piece and in order (each store releases), by one writer.
 using Mesh.Numerics;
 using Mesh.Retrieval.Index;
@@ -23,12 +24,15 @@ internal sealed class FilterBits
     private readonly FilterChunk _chunk;
     private readonly int _first;
     private readonly int _words;
-    private int _version;
 
+    /// <param name="ordinal">Segments of the chunk before this one.</param>
     /// <param name="first">Word of a chunk's rows where those of this segment begin.</param>
-    public FilterBits(FilterChunk chunk, int first, int words) => (_chunk, _first, _words) = (chunk, first, words);
+    public FilterBits(FilterChunk chunk, int ordinal, int first, int words) => (_chunk, Ordinal, _first, _words) = (chunk, ordinal, first, words);
 
     public FilterChunk Chunk => _chunk;
+
+    /// <summary>Segments of the chunk before this one.</summary>
+    public int Ordinal { get; }
 
     /// <summary>Word of the chunk's rows where those of this segment begin.</summary>
     public int First => _first;
@@ -55,13 +59,13 @@ internal sealed class FilterBits
 
     public ReadOnlySpan<ulong> Bloom(int bit) => _chunk.Bloom.Span.Slice(At(bit), _words);
 
-    public int BeginRead() => Volatile.Read(ref _version);
+    public int BeginRead() => Volatile.Read(ref Version);
 
     /// <summary>Whether everything read since <see cref="BeginRead"/> is of one moment. What the slots hold may be read from here on.</summary>
     public bool EndRead(int version)
     {
         Volatile.ReadBarrier();
-        return (version & 1) == 0 && version == Volatile.Read(ref _version);
+        return (version & 1) == 0 && version == Volatile.Read(ref Version);
     }
 
     /// <summary>Writer only. The bits of a slot that no reader knows yet; alive from the last store on.</summary>
@@ -71,6 +75,7 @@ internal sealed class FilterBits
         foreach (int row in signature.ExactRows) Store(_chunk.Exact, row, slot, true);
         foreach (int bit in signature.BloomBits) Store(_chunk.Bloom, bit, slot, true);
         Store(_chunk.Exact, LiveRow, slot, true);
+        CountUp(2);
     }
 
     /// <summary>
@@ -79,18 +84,22 @@ internal sealed class FilterBits
     /// </summary>
     public void Change(int slot, RowSignature before, RowSignature after, Row owner, RowState state)
     {
-        Volatile.Write(ref _version, _version + 1);
+        CountUp(1);
         owner.State = state;
         Store(_chunk.Exact, VisibleRow, slot, !after.Hidden);
         foreach (int row in before.ExactRows) if (!after.ExactRows.Contains(row)) Store(_chunk.Exact, row, slot, false);
         foreach (int bit in before.BloomBits) if (!after.BloomBits.Contains(bit)) Store(_chunk.Bloom, bit, slot, false);
         foreach (int row in after.ExactRows) Store(_chunk.Exact, row, slot, true);
         foreach (int bit in after.BloomBits) Store(_chunk.Bloom, bit, slot, true);
-        Volatile.Write(ref _version, _version + 1);
+        CountUp(1);
     }
 
     /// <summary>Writer only. The slot is dead for readers from now on.</summary>
-    public void Kill(int slot) => Store(_chunk.Exact, LiveRow, slot, false);
+    public void Kill(int slot)
+    {
+        Store(_chunk.Exact, LiveRow, slot, false);
+        CountUp(2);
+    }
 
     /// <summary>Writer only. Sets one bit of a row that no reader asks for yet.</summary>
     /// <returns>Whether it was not set before.</returns>
@@ -100,6 +109,10 @@ internal sealed class FilterBits
         Store(_chunk.Exact, row, slot, true);
         return true;
     }
+
+    private ref int Version => ref _chunk.Versions[Ordinal];
+
+    private void CountUp(int by) => Volatile.Write(ref Version, Version + by);
 
     private int At(int row) => (row * _chunk.Stride) + _first;
 

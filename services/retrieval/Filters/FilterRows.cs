@@ -7,7 +7,11 @@ using Mesh.Retrieval.Index;
 namespace Mesh.Retrieval.Filters;
 
 /// <summary>Sizes of the filter rows; see <see cref="RetrievalOptions"/>.</summary>
-internal sealed record FilterShape(int BloomBits, int BloomHashes, double FrequentShareMin, int FrequentValuesMax);
+internal sealed record FilterShape(int BloomBits, int BloomHashes, double FrequentShareMin, int FrequentValuesMax)
+{
+    /// <summary>Memory for the masks of filters that come again; 0: none are kept.</summary>
+    public long MaskBytesMax { get; init; }
+}
 
 /// <summary>
 /// Which value of the catalogue has an exact row, in every segment alike; the others are in the Bloom rows. A value becomes
@@ -33,6 +37,9 @@ internal sealed partial class FilterRows(FilterShape shape)
 
     public FilterShape Shape => shape;
 
+    /// <summary>Memory for the masks of filters that come again; null where none are kept.</summary>
+    public MaskBudget? Masks { get; } = shape.MaskBytesMax > 0 ? new MaskBudget(shape.MaskBytesMax) : null;
+
     /// <summary>Exact rows that a segment has room for: what new segments are made with.</summary>
     public int Capacity { get; private set; } = RowsStep;
 
@@ -41,8 +48,8 @@ internal sealed partial class FilterRows(FilterShape shape)
 
     public int FrequentValues => Volatile.Read(ref _rows) - FilterBits.FixedRows;
 
-    /// <summary>Bytes of the table: its counters, and about 160 for each frequent value.</summary>
-    public long Bytes => 8L * _counts.Length + 160L * FrequentValues;
+    /// <summary>Bytes of the table: its counters, about 160 for each frequent value, and the masks kept.</summary>
+    public long Bytes => 8L * _counts.Length + 160L * FrequentValues + (Masks?.Bytes ?? 0);
 
     public bool TryFindRow(FilterValue value, out int row) => _frequent.TryGetValue(value, out row);
 

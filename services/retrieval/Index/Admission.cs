@@ -14,8 +14,8 @@ internal sealed class Admission
     // Segments asked together: their masks stay in the first cache.
     private const int TogetherMax = 512;
 
-    /// <summary>Places that <see cref="Touch"/> takes at once.</summary>
-    public const int TouchedMax = 32;
+    /// <summary>Places that <see cref="Check(ReadOnlySpan{int}, Span{Checked})"/> takes at once.</summary>
+    public const int CheckedMax = 32;
 
     private ClusteredVectorIndex _index = null!;
     private BitPlan _plan = null!;
@@ -23,25 +23,28 @@ internal sealed class Admission
     private int _slots;
     private int _segments;
     private bool _hasChangedPlan;
+    private PlanMasks? _kept;
 
-    private readonly Row?[] _rows = new Row?[TouchedMax]; // of the places that are being checked
+    private SegmentSpan[] _spans = [];
     private ulong[] _masks = []; // a word for each 64 slots of all chunks
 
     // By number of a segment.
     private int[] _admitted = []; // -1: not looked at
     private int[] _versions = [];
 
-    /// <summary>Takes what was read only to have it read, so that the reading is not left out.</summary>
-    public long Touched { get; private set; }
+    private long _touched; // takes what was read only to have it read, so that the reading is not left out
 
     /// <summary>Segments that the search knows.</summary>
     public int Segments => _segments;
 
+    /// <param name="keepsMasks">Whether masks are looked up in what was kept of earlier searches, and kept for later ones.</param>
     /// <param name="slots">Published when the search began.</param>
-    public void Begin(ClusteredVectorIndex index, RowFilter filter, BitPlan plan, int slots)
+    public void Begin(ClusteredVectorIndex index, RowFilter filter, BitPlan plan, bool keepsMasks, int slots)
     {
+        _kept = keepsMasks ? plan.UseMasks() : null;
         (_index, _filter, _plan, _slots) = (index, filter, plan, slots);
         _segments = index.Segments.Length;
+        _spans = index.Spans; // after they were counted
         _hasChangedPlan = false;
         if (_segments == 0) return;
         if (_admitted.Length < _segments)
@@ -51,7 +54,7 @@ internal sealed class Admission
         }
 
         FilterBits last = index.Segments[_segments - 1].Filter;
-        if (_masks.Length < WordOf(last) + last.Words) _masks = new ulong[last.Chunk.FirstWord + last.Chunk.Words];
+        if (_masks.Length < _spans[_segments - 1].FirstWord + last.Words) _masks = new ulong[last.Chunk.FirstWord + last.Chunk.Words];
 
         _admitted.AsSpan(0, _segments).Fill(-1);
     }
@@ -59,35 +62,59 @@ internal sealed class Admission
     /// <summary>Forgets the index.</summary>
     public void Clear()
     {
-        (_index, _filter, _plan, _segments) = (null!, null!, null!, 0);
-        Array.Clear(_rows);
+        (_index, _filter, _plan, _kept, _spans, _segments) = (null!, null!, null!, null, [], 0);
     }
 
-    /// <summary>Asks the bits of all segments, each row of a chunk from end to end.</summary>
-    /// <returns>How many rows are admitted.</returns>
-    public long LookAll(CancellationToken cancellation)
+    /// <summary>Where the segments end that are asked together with one: they lie in its chunk, in the order of their numbers.</summary>
+    public int GroupEnd(int from)
     {
+        int end = from + 1;
+        while (end < _segments && end - from < TogetherMax && _spans[end].Chunk == _spans[from].Chunk) end++;
+        return end;
+    }
+
+    /// <summary>Asks the bits of a group of segments, each row of their chunk from end to end. Any thread, each group once.</summary>
+    /// <returns>How many rows are admitted.</returns>
+    public long LookGroup(int from, CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        BitPlan plan = _plan; // another thread may find it outdated
+        int end = GroupEnd(from);
+        FilterBits first = _index.Segments[from].Filter, last = _index.Segments[end - 1].Filter;
+        Span<ulong> mask = _masks.AsSpan(_spans[from].FirstWord, last.First + last.Words - first.First);
+        KeptMask? kept = _hasChangedPlan ? null : _kept?.Of(last);
         long rows = 0;
-        for (int from = 0, end; from < _segments; from = end)
+        if (kept is not null && Holds(kept, from, end, mask))
         {
-            // Segments lie in their chunk in the order of their numbers.
-            FilterBits first = _index.Segments[from].Filter;
-            for (end = from; end < _segments && end - from < TogetherMax && _index.Segments[end].Filter.Chunk == first.Chunk; end++)
+            for (int number = from; number < end; number++)
             {
-                _versions[end] = _index.Segments[end].Filter.BeginRead();
+                if (_versions[number] != first.Chunk.Versions[number - from + first.Ordinal]) Look(number);
+                rows += _admitted[number];
             }
 
-            cancellation.ThrowIfCancellationRequested();
-            FilterBits last = _index.Segments[end - 1].Filter;
-            _plan.Admit(first.Chunk, first.First, _masks.AsSpan(WordOf(first), last.First + last.Words - first.First));
-            for (int number = from; number < end; number++) rows += Confirm(number);
+            return rows;
         }
 
+        for (int number = from; number < end; number++) _versions[number] = _index.Segments[number].Filter.BeginRead();
+        plan.Admit(first.Chunk, first.First, mask);
+        for (int number = from; number < end; number++) rows += Confirm(number, plan, kept);
         return rows;
     }
 
+    // Whether most of the masks that were kept of a group still hold. The others are asked for alone.
+    private bool Holds(KeptMask kept, int from, int end, Span<ulong> mask)
+    {
+        Span<int> versions = _versions.AsSpan(from, end - from);
+        FilterBits first = _index.Segments[from].Filter;
+        kept.Read(first, mask, _admitted.AsSpan(from, end - from), versions);
+        ReadOnlySpan<int> now = first.Chunk.Versions.Slice(first.Ordinal, versions.Length);
+        int passed = 0;
+        for (int i = 0; i < versions.Length; i++) passed += versions[i] != now[i] ? 1 : 0;
+        return passed <= versions.Length / 4;
+    }
+
     /// <summary>
-    /// Asks the bits of segments not asked before. To fetch those of 1 to 8 segments ahead gained 0 to 8 %, within the noise, and was left out.
+    /// Asks the bits of segments not asked before; any thread, each segment once. To fetch those of 1 to 8 segments ahead gained 0 to 8 %, within the noise, and was left out.
     /// </summary>
     /// <returns>How many rows of all of these segments are admitted.</returns>
     public int Look(ReadOnlySpan<int> numbers, CancellationToken cancellation)
@@ -110,14 +137,14 @@ internal sealed class Admission
     public Segment At(int number, out ReadOnlySpan<ulong> mask)
     {
         Segment segment = _index.Segments[number];
-        mask = Mask(segment.Filter);
+        mask = Mask(number);
         return segment;
     }
 
     /// <summary>Adds the places admitted of a segment that was looked at: number x <see cref="Segment.RowsMax"/> + place.</summary>
     public void AddPlaces(int number, List<int> places)
     {
-        ReadOnlySpan<ulong> mask = Mask(_index.Segments[number].Filter);
+        ReadOnlySpan<ulong> mask = Mask(number);
         for (int w = 0; w < mask.Length; w++)
         {
             int first = (number << Segment.PlaceBits) + (64 * w);
@@ -130,20 +157,27 @@ internal sealed class Admission
     /// <returns>Null where the bits admit more than <paramref name="most"/>.</returns>
     public List<Seen>? TakeAll(int most, List<int> places, CancellationToken cancellation)
     {
-        if (LookAll(cancellation) > most) return null;
+        long admitted = 0;
+        for (int from = 0; from < _segments; from = GroupEnd(from)) admitted += LookGroup(from, cancellation);
+        if (admitted > most) return null;
 
         places.Clear();
-        for (int number = 0; number < _segments; number++) AddPlaces(number, places);
-        var seen = new List<Seen>(places.Count);
-        ReadOnlySpan<int> all = CollectionsMarshal.AsSpan(places);
-        for (int from = 0; from < all.Length; from += TouchedMax)
+        for (int number = 0; number < _segments; number++)
         {
-            if (from % (64 * TouchedMax) == 0) cancellation.ThrowIfCancellationRequested();
-            ReadOnlySpan<int> some = all.Slice(from, Math.Min(TouchedMax, all.Length - from));
-            Touch(some);
-            for (int i = 0; i < some.Length; i++)
+            if (_admitted[number] > 0) AddPlaces(number, places);
+        }
+
+        var seen = new List<Seen>(places.Count);
+        Span<Checked> results = new Checked[CheckedMax];
+        ReadOnlySpan<int> all = CollectionsMarshal.AsSpan(places);
+        for (int from = 0; from < all.Length; from += CheckedMax)
+        {
+            if (from % (64 * CheckedMax) == 0) cancellation.ThrowIfCancellationRequested();
+            ReadOnlySpan<int> some = all.Slice(from, Math.Min(CheckedMax, all.Length - from));
+            Check(some, results);
+            foreach (ref readonly Checked one in results[..some.Length])
             {
-                if (Check(some[i] >> Segment.PlaceBits, some[i] % Segment.RowsMax, out _) is { } state) seen.Add(new Seen(_rows[i]!, state));
+                if (one.State is { } state) seen.Add(new Seen(one.Row, state));
             }
         }
 
@@ -151,16 +185,17 @@ internal sealed class Admission
     }
 
     /// <summary>
-    /// Reads what the checks of so many places will read, one kind after the other, so that the misses of one kind wait together: 1,024
-    /// checks take 75 us (quiet machine, 1,000,000 x 64, no filter).
+    /// Checks up to <see cref="CheckedMax"/> places; any thread. What the checks will read is read before, one kind after the other, so that the misses of
+    /// one kind wait together: 1,024 checks take 75 us (quiet machine, 1,000,000 x 64, no filter).
     /// </summary>
-    public void Touch(ReadOnlySpan<int> places)
+    public void Check(ReadOnlySpan<int> places, Span<Checked> results)
     {
-        for (int i = 0; i < places.Length; i++) _rows[i] = _index.Segments[places[i] >> Segment.PlaceBits][places[i] % Segment.RowsMax].Row;
+        for (int i = 0; i < places.Length; i++) results[i].Row = _index.Segments[places[i] >> Segment.PlaceBits][places[i] % Segment.RowsMax].Row;
         long touched = 0;
-        for (int i = 0; i < places.Length; i++) touched += _rows[i]!.State is null ? 1 : 0;
-        for (int i = 0; i < places.Length; i++) touched += _rows[i]!.State?.Slot ?? 0;
-        Touched = touched;
+        for (int i = 0; i < places.Length; i++) touched += results[i].Row.State is null ? 1 : 0;
+        for (int i = 0; i < places.Length; i++) touched += results[i].Row.State?.Slot ?? 0;
+        _touched = touched;
+        for (int i = 0; i < places.Length; i++) results[i].State = Check(places[i] >> Segment.PlaceBits, places[i] % Segment.RowsMax, out results[i].HasMoved);
     }
 
     /// <summary>Whether a place is one that this search takes its row from, and which the request does not exclude.</summary>
@@ -196,23 +231,33 @@ internal sealed class Admission
     private void Look(int number)
     {
         FilterBits bits = _index.Segments[number].Filter;
-        while (!_plan.TryAdmit(bits, Mask(bits), out _admitted[number], out _versions[number]))
+        KeptMask? kept = _hasChangedPlan ? null : _kept?.Of(bits);
+        if (kept?.TryRead(bits, Mask(number), out _admitted[number], out _versions[number]) == true && !_plan.IsOutdated) return;
+
+        while (!_plan.TryAdmit(bits, Mask(number), out _admitted[number], out _versions[number]))
         {
-            _plan = BitPlan.For(_filter.Plan, _index.Filters);
+            _plan = BitPlan.For(_filter.Plan, _index.Filters); // whichever thread's comes last: each is asked only after it was found current
             _hasChangedPlan = true; // what the bits of earlier segments decided, the new plan may not ask again
+            kept = null; // of the plan before
         }
+
+        kept?.Keep(bits, Mask(number), _admitted[number], _versions[number]);
     }
 
     // Counts what the bits of a segment admit, if they are still those that were read.
-    private int Confirm(int number)
+    private int Confirm(int number, BitPlan plan, KeptMask? kept)
     {
         FilterBits bits = _index.Segments[number].Filter;
-        if (bits.EndRead(_versions[number]) && !_plan.IsOutdated) _admitted[number] = (int)BitWords.PopCount(Mask(bits));
-        else Look(number);
+        if (!bits.EndRead(_versions[number]) || plan.IsOutdated)
+        {
+            Look(number);
+            return _admitted[number];
+        }
+
+        _admitted[number] = (int)BitWords.PopCount(Mask(number));
+        kept?.Keep(bits, Mask(number), _admitted[number], _versions[number]);
         return _admitted[number];
     }
 
-    private Span<ulong> Mask(FilterBits bits) => _masks.AsSpan(WordOf(bits), bits.Words);
-
-    private static int WordOf(FilterBits bits) => bits.Chunk.FirstWord + bits.First;
+    private Span<ulong> Mask(int number) => _masks.AsSpan(_spans[number].FirstWord, _spans[number].Words);
 }

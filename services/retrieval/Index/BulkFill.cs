@@ -119,7 +119,8 @@ internal sealed partial class ClusteredVectorIndex
         }
 
         _segments = segments;
-        Grew(segments.Sum(static segment => segment.Bytes + 12));
+        _spans = [.. segments.Select(static segment => segment.Span)];
+        Grew(segments.Sum(static segment => segment.Bytes + SegmentBytes));
         Volatile.Write(ref _segmentCount, segments.Length);
     }
 

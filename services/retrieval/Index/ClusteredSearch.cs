@@ -38,6 +38,12 @@ internal sealed class ClusteredSearch
     // From so many results on, four times as many need twice the rows: 1,024 at recall 0.998 looked at 8,000 of the 100,000 that passed.
     private const double NeededResults = 100;
 
+    // Parts of a step that threads share: 5 to 20 us each, so that taking one costs little and none is waited for long.
+    private const int LooksEach = 32;
+    private const int ScansEach = 8;
+    private const int ScoresEach = 256;
+    private const int ChecksEach = 128;
+
     // Nearest first lets the threshold rise at once; past that many clusters sorting them costs more.
     private const int SortedMax = 128;
 
@@ -51,12 +57,15 @@ internal sealed class ClusteredSearch
     private readonly SearchScratch _scratch;
     private readonly Admission _admission;
     private readonly int _clusters; // there were so many when the search began
+    private readonly SearchTeam? _team;
     private ScanHits _coarse = null!;
 
     /// <param name="slots">Published when the search began.</param>
+    /// <param name="team">To share the work with; null: the calling thread does all of it.</param>
     public ClusteredSearch(
-        ClusteredVectorIndex index, ClusterShape shape, QueryVectors queries, int k, RowFilter filter, int slots, SearchScratch scratch, CancellationToken cancellation)
+        ClusteredVectorIndex index, ClusterShape shape, QueryVectors queries, int k, RowFilter filter, int slots, SearchScratch scratch, SearchTeam? team, CancellationToken cancellation)
     {
+        _team = team;
         _index = index;
         _shape = shape;
         _queries = queries;
@@ -67,7 +76,7 @@ internal sealed class ClusteredSearch
         _plan = BitPlan.For(filter.Plan, index.Filters);
         _clusters = index.Clusters.Length;
         _admission = scratch.Admission;
-        _admission.Begin(index, filter, _plan, slots);
+        _admission.Begin(index, filter, _plan, shape.KeepsMasks, slots);
     }
 
     /// <summary>The k best by their largest similarity to any of the queries.</summary>
@@ -108,8 +117,35 @@ internal sealed class ClusteredSearch
         if (!isSmall && (passes > _shape.ExactRowsMax || passes > ProbedShareMin * needed)) return false;
 
         OrderAll();
-        long rows = _admission.LookAll(_cancellation);
+        long rows = LookAll();
         return _index.Scale == 0 || rows <= MisjudgedBy * (long)_shape.ExactRowsMax;
+    }
+
+    private long LookAll()
+    {
+        List<int> starts = _scratch.Order;
+        starts.Clear();
+        for (int from = 0; from < _admission.Segments; from = _admission.GroupEnd(from)) starts.Add(from);
+        long rows = 0;
+        Share(starts.Count, 1, (_, from, end) =>
+        {
+            for (int i = from; i < end; i++) Interlocked.Add(ref rows, _admission.LookGroup(starts[i], _cancellation));
+        });
+        return rows;
+    }
+
+    private long Look(List<int> numbers)
+    {
+        long rows = 0;
+        Share(numbers.Count, LooksEach, (_, from, end) => Interlocked.Add(ref rows, _admission.Look(CollectionsMarshal.AsSpan(numbers)[from..end], _cancellation)));
+        return rows;
+    }
+
+    // Calls the work with a thread's number and a range of what there is to do, until all is done.
+    private void Share(int count, int each, Action<int, int, int> work)
+    {
+        if (_team is null || count <= each) work(0, 0, count);
+        else _team.Run((count + each - 1) / each, (worker, part) => work(worker, part * each, Math.Min(count, (part + 1) * each)));
     }
 
     private void OrderAll()
@@ -148,7 +184,7 @@ internal sealed class ClusteredSearch
             while (true)
             {
                 TakeNearest(own);
-                if (_admission.Look(CollectionsMarshal.AsSpan(_scratch.Order), _cancellation) >= needed || own == _clusters) break;
+                if (Look(_scratch.Order) >= needed || own == _clusters) break;
                 own = Math.Min(_clusters, 2 * own);
             }
 
@@ -255,23 +291,33 @@ internal sealed class ClusteredSearch
     {
         int kept = ProbeHits.Kept(_k);
         Func<int, int, bool>? check = isChecked ? IsAdmitted : _filter.ExcludedMax > 0 ? _admission.IsCandidate : null;
-        var found = new ProbeHits[_queries.Count];
-        for (int q = 0; q < found.Length; q++)
+        var found = new ProbeHits[_team?.Size ?? 1][];
+        for (int worker = 0; worker < found.Length; worker++) found[worker] = new ProbeHits[_queries.Count];
+        for (int q = 0; q < _queries.Count; q++)
         {
-            ScanHits hits = _scratch.Hits(q, kept);
-            hits.Begin(new Int8Query(_queries[q], _index.Scale));
-            found[q] = new ProbeHits(hits, kept, check);
+            var query = new Int8Query(_queries[q], _index.Scale);
+            for (int worker = 0; worker < found.Length; worker++)
+            {
+                ScanHits hits = _scratch.Hits((worker * _queries.Count) + q, kept);
+                hits.Begin(query);
+                found[worker][q] = new ProbeHits(hits, kept, check);
+            }
         }
 
-        ScanUnion(found);
-        return found;
+        Share(_scratch.Union.Count, ScansEach, (worker, from, end) => ScanUnion(from, end, found[worker]));
+        foreach (ProbeHits[] others in found.AsSpan(1))
+        {
+            for (int q = 0; q < others.Length; q++) found[0][q].Add(others[q]);
+        }
+
+        return found[0];
     }
 
-    private void ScanUnion(ProbeHits[] found)
+    private void ScanUnion(int from, int end, ProbeHits[] found)
     {
         ReadOnlySpan<ulong> probedBy = _scratch.ProbedBy(_admission.Segments);
         var together = new ScanHits[Math.Min(found.Length, Int8Scan.QueriesMax)];
-        ReadOnlySpan<int> numbers = CollectionsMarshal.AsSpan(_scratch.Union);
+        ReadOnlySpan<int> numbers = CollectionsMarshal.AsSpan(_scratch.Union)[from..end];
         for (int i = 0; i < numbers.Length; i++)
         {
             if ((i & 15) == 0) _cancellation.ThrowIfCancellationRequested();
@@ -331,46 +377,69 @@ internal sealed class ClusteredSearch
         TensorPrimitives.OnesComplement(scores, scores); // ascending is best first now
         TopSelect.SortAscending(scores, places, _scratch.Sorting(2 * scores.Length));
         var top = new BestFirst(_k);
-        for (int from = 0; from < places.Length && !top.IsFullBefore(scores[from]); from += Admission.TouchedMax)
+        Checked[] results = _scratch.Checks(scores.Length);
+        int ahead = Math.Min(_k, scores.Length); // these are likely to be checked whatever comes of the others
+        _scratch.ChecksUsed = Math.Max(_scratch.ChecksUsed, ahead);
+        Check(ahead, results);
+        for (int from = 0; from < scores.Length && !top.IsFullBefore(scores[from]); from++)
         {
-            int count = Math.Min(Admission.TouchedMax, places.Length - from);
-            _admission.Touch(places.Slice(from, count));
-            for (int i = from; i < from + count && !top.IsFullBefore(scores[i]); i++) Offer(top, queries, scores[i], places[i]);
+            if (from == ahead)
+            {
+                ahead = Math.Min(ahead + Admission.CheckedMax, places.Length);
+                _scratch.ChecksUsed = Math.Max(_scratch.ChecksUsed, ahead);
+                Check(from, ahead, results);
+            }
+
+            Offer(top, queries, scores[from], results[from]);
         }
 
         return top.Take();
     }
 
-    private void Offer(BestFirst top, QueryVectors queries, int inverted, int place)
+    private void Check(int count, Checked[] results) => Share(count, ChecksEach, (_, from, end) =>
     {
-        int number = place >> Segment.PlaceBits;
-        place %= Segment.RowsMax;
-        if (_admission.Check(number, place, out bool hasMoved) is not { } state) return;
-        Row row = _admission.At(number, out _)[place].Row;
-        if (hasMoved) top.AddOutOfTurn(new RowHit(queries.Best(_index.VectorAt(state.Slot)), row, state));
-        else top.Add(inverted, new RowHit(TopSelect.FromOrdered(~inverted), row, state));
+        for (int at = from; at < end; at += Admission.CheckedMax) Check(at, Math.Min(end, at + Admission.CheckedMax), results);
+    });
+
+    private void Check(int from, int end, Checked[] results) =>
+        _admission.Check(CollectionsMarshal.AsSpan(_scratch.Places)[from..end], results.AsSpan(from, end - from));
+
+    private void Offer(BestFirst top, QueryVectors queries, int inverted, in Checked result)
+    {
+        if (result.State is not { } state) return;
+        if (result.HasMoved) top.AddOutOfTurn(new RowHit(queries.Best(_index.VectorAt(state.Slot)), result.Row, state));
+        else top.Add(inverted, new RowHit(TopSelect.FromOrdered(~inverted), result.Row, state));
     }
 
     private void Score(QueryVectors queries)
     {
-        Span<int> places = CollectionsMarshal.AsSpan(_scratch.Places);
-        Span<nint> addresses = _scratch.Addresses(places.Length);
+        int count = _scratch.Places.Count;
+        _scratch.GrowScores(count);
+        CollectionsMarshal.SetCount(_scratch.Scores, count);
+        Share(count, ScoresEach, (_, from, end) => Score(queries, from, end));
+    }
+
+    private void Score(QueryVectors queries, int from, int end)
+    {
+        ReadOnlySpan<int> places = CollectionsMarshal.AsSpan(_scratch.Places)[from..end];
+        Span<nint> addresses = _scratch.Addresses[from..end];
+        ReadOnlySpan<SegmentSpan> spans = _index.Spans;
+        nint rowBytes = sizeof(float) * queries.Dimensions;
         for (int i = 0; i < places.Length; i++)
         {
-            addresses[i] = _admission.At(places[i] >> Segment.PlaceBits, out _).VectorAddress(places[i] % Segment.RowsMax);
+            addresses[i] = spans[places[i] >> Segment.PlaceBits].Vectors + (places[i] % Segment.RowsMax * rowBytes);
         }
 
-        Span<float> best = _scratch.FloatScores(places.Length);
+        Span<float> best = _scratch.FloatScores[from..end];
         RowDots.Gather(queries[0], addresses, best);
         for (int q = 1; q < queries.Count; q++)
         {
-            Span<float> scores = _scratch.MoreFloatScores(places.Length);
+            Span<float> scores = _scratch.MoreFloatScores[from..end];
             RowDots.Gather(queries[q], addresses, scores);
             TensorPrimitives.Max(best, scores, best);
         }
 
-        CollectionsMarshal.SetCount(_scratch.Scores, places.Length);
-        Span<int> ordered = CollectionsMarshal.AsSpan(_scratch.Scores);
+        Span<int> ordered = CollectionsMarshal.AsSpan(_scratch.Scores)[from..end];
         for (int i = 0; i < ordered.Length; i++) ordered[i] = TopSelect.ToOrdered(best[i]);
     }
 }

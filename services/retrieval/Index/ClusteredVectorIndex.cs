@@ -15,7 +15,14 @@ using Mesh.Retrieval.Filters;
 namespace Mesh.Retrieval.Index;
 
 /// <summary>How an index of clusters searches; see <see cref="RetrievalOptions"/>.</summary>
-internal sealed record ClusterShape(int ExactRowsMax, int ProbesMin, int RowsPerResult, FilterShape Filter, int CoarseLevels, int ClustersMax);
+internal sealed record ClusterShape(int ExactRowsMax, int ProbesMin, int RowsPerResult, FilterShape Filter, int CoarseLevels, int ClustersMax)
+{
+    /// <summary>Threads that one search may use.</summary>
+    public int Threads { get; init; } = 1;
+
+    /// <summary>Whether filters that come again find the masks of their last search.</summary>
+    public bool KeepsMasks { get; init; } = true;
+}
 
 /// <summary>
 /// Vectors by cluster (the first codes of the semantic ID, see <see cref="ClusterTable"/>), in segments with filter rows. Where few rows are expected to pass the
@@ -29,6 +36,8 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
 
     private const int QueriesMax = 64;
 
+    private const int SegmentBytes = 8 + 4 + 24; // in the arrays by number
+
     private readonly ClusterShape _shape;
     private readonly int _slotsMax;
     private readonly int[]?[] _places;                               // of slots, in blocks: segment number and place in it
@@ -40,6 +49,7 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
 
     // Written by the writer; read by every request. Replaced whole, or appended to before their count is seen.
     private volatile Segment[] _segments = new Segment[16];
+    private volatile SegmentSpan[] _spans = new SegmentSpan[16];
     private int _segmentCount;
     private int _dimensions;
     private int _published;
@@ -87,6 +97,9 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
             return _segments.AsSpan(0, count);
         }
     }
+
+    /// <summary>Where segments lie, by number; as long as <see cref="Segments"/> was at least.</summary>
+    public SegmentSpan[] Spans => _spans;
 
     /// <summary>Width of one step of the bytes; 0 while there are none.</summary>
     public float Scale => Volatile.Read(ref _scale);
@@ -184,7 +197,7 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
     {
         // A word of bits says which query looks at a segment; who asks for more has the best of each 64.
         if (queries.Count > QueriesMax) return [.. queries.Parts(QueriesMax).SelectMany(part => Search(part, k, filter, shape, cancellation)).OrderDescending().DistinctBy(hit => hit.Row).Take(k)];
-        return k == 0 || queries.Count == 0 || queries.Dimensions != Dimensions ? [] : Within((scratch, slots) => new ClusteredSearch(this, shape, queries, k, filter, slots, scratch, cancellation).Run());
+        return k == 0 || queries.Count == 0 || queries.Dimensions != Dimensions ? [] : Within(shape.Threads, (scratch, team, slots) => new ClusteredSearch(this, shape, queries, k, filter, slots, scratch, team, cancellation).Run());
     }
 
     public List<RowHit>[] SearchEach(QueryVectors queries, int k, RowFilter filter, CancellationToken cancellation) => SearchEach(queries, k, filter, _shape, cancellation);
@@ -194,29 +207,33 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
         if (queries.Count > QueriesMax) return [.. queries.Parts(QueriesMax).SelectMany(part => SearchEach(part, k, filter, shape, cancellation))];
         if (queries.Count == 1 || k == 0 || queries.Dimensions != Dimensions) return [.. queries.Each().Select(one => Search(one, k, filter, shape, cancellation))];
 
-        List<RowHit>?[] found = Within((scratch, slots) => new ClusteredSearch(this, shape, queries, k, filter, slots, scratch, cancellation).RunEach());
+        List<RowHit>?[] found = Within(shape.Threads, (scratch, team, slots) => new ClusteredSearch(this, shape, queries, k, filter, slots, scratch, team, cancellation).RunEach());
         return [.. queries.Each().Select((one, q) => found[q] ?? Search(one, k, filter, shape, cancellation))];
     }
 
     public double Expected(RowFilter filter) => BitPlan.For(filter.Plan, Filters).PassShare * Filters.Count(FilterBits.LiveRow);
 
-    public List<Seen>? Admitted(RowFilter filter, int most, CancellationToken cancellation) => Within((scratch, slots) =>
+    public List<Seen>? Admitted(RowFilter filter, int most, CancellationToken cancellation) => Within(threads: 1, (scratch, _, slots) =>
     {
-        scratch.Admission.Begin(this, filter, BitPlan.For(filter.Plan, Filters), slots);
+        scratch.Admission.Begin(this, filter, BitPlan.For(filter.Plan, Filters), _shape.KeepsMasks, slots);
         return scratch.Admission.TakeAll(most, scratch.Places, cancellation);
     });
 
     // The slots are those published when the search began.
-    private T Within<T>(Func<SearchScratch, int, T> search)
+    private T Within<T>(int threads, Func<SearchScratch, SearchTeam?, int, T> search)
     {
         int entered = _grace.Enter(); // before the slots are counted
         SearchScratch scratch = SearchScratch.Rent();
+        SearchTeam.Enter();
+        SearchTeam? team = threads > 1 ? SearchTeam.TryForm(threads) : null;
         try
         {
-            return search(scratch, Slots);
+            return search(scratch, team, Slots);
         }
         finally
         {
+            team?.End();
+            SearchTeam.Leave();
             scratch.Return();
             _grace.Leave(entered);
         }
@@ -299,7 +316,7 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
 
         int most = Math.Min(FilterChunk.SlotsMax, VectorChunk.SlotsMax(_dimensions));
         int room = (int)BitOperations.RoundUpToPowerOf2((uint)Math.Clamp(rows, Segment.RowsMax, most));
-        var filter = new FilterChunk(_chunks.Sum(static held => held.Filter.Words), room, _shape.Filter.BloomBits, Filters.Capacity);
+        var filter = new FilterChunk(_chunks.Count, _chunks.Sum(static held => held.Filter.Words), room, _shape.Filter.BloomBits, Filters.Capacity);
         var vectors = new VectorChunk(room, _dimensions);
         if (_scale > 0) vectors.Quantize(_scale, taken: 0);
         Grew(filter.Bytes + vectors.Bytes);
@@ -314,10 +331,14 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
             Segment[] longer = new Segment[2 * _segments.Length];
             _segments.CopyTo(longer, 0);
             _segments = longer;
+            SegmentSpan[] spans = new SegmentSpan[longer.Length];
+            _spans.CopyTo(spans, 0);
+            _spans = spans;
         }
 
         _segments[_segmentCount] = segment;
-        Grew(segment.Bytes + 12);
+        _spans[_segmentCount] = segment.Span;
+        Grew(segment.Bytes + SegmentBytes);
         Volatile.Write(ref _segmentCount, _segmentCount + 1);
         return _segmentCount - 1;
     }

@@ -337,8 +337,11 @@ internal sealed record IndexLimits(int ItemsMax, RingLimits Rings, int PrefixDep
         options.Index,
         new ClusterShape(
             options.ExactRowsMax, options.ProbesMin, options.RowsPerResult,
-            new FilterShape(options.BloomBits, options.BloomHashes, options.FrequentShareMin, options.FrequentValuesMax),
-            options.CoarseLevels, options.ClustersMax),
+            new FilterShape(options.BloomBits, options.BloomHashes, options.FrequentShareMin, options.FrequentValuesMax) { MaskBytesMax = (long)options.FilterMaskMegabytesMax << 20 },
+            options.CoarseLevels, options.ClustersMax)
+        {
+            Threads = options.SearchThreadsMax,
+        },
         options.ReorderMax);
 }
 

@@ -35,6 +35,17 @@ internal sealed class ProbeHits(ScanHits hits, int kept, Func<int, int, bool>? i
         _refused = _checked - Math.Min(admitted, _checked);
     }
 
+    /// <summary>Adds the best that another thread found for the same query, and keeps the best of both.</summary>
+    public void Add(ProbeHits other)
+    {
+        KeepBest();
+        other.KeepBest();
+        HasCutOff |= other.HasCutOff;
+        hits.Add(other.Hits);
+        if (isAdmitted is not null) (_checked, _refused) = (hits.Count, _refused + other._refused);
+        KeepBest();
+    }
+
     /// <summary>Adds the places of the best.</summary>
     public void AddBest(List<int> places)
     {

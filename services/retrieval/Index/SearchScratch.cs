@@ -17,6 +17,7 @@ internal sealed class SearchScratch
     private ScanHits? _coarse;
     private nint[] _addresses = [];
     private float[] _scores = [], _more = [];
+    private Checked[] _checks = [];
 
     /// <summary>What the filter admits of the segments looked at.</summary>
     public Admission Admission { get; } = new();
@@ -41,6 +42,8 @@ internal sealed class SearchScratch
     public void Return()
     {
         Admission.Clear();
+        Array.Clear(_checks, 0, ChecksUsed);
+        ChecksUsed = 0;
         Order.Clear();
         Union.Clear();
         Places.Clear();
@@ -75,15 +78,41 @@ internal sealed class SearchScratch
 
     public Span<int> Sorting(int length) => Grown(ref _sorting, length);
 
-    public Span<nint> Addresses(int rows) => Grown(ref _addresses, rows);
+    /// <summary>What the checks of the best places found.</summary>
+    public Checked[] Checks(int length)
+    {
+        Grown(ref _checks, length);
+        return _checks;
+    }
 
-    public Span<float> FloatScores(int rows) => Grown(ref _scores, rows);
+    /// <summary>How many of <see cref="Checks"/> were written, to be cleared by <see cref="Return"/>.</summary>
+    public int ChecksUsed { get; set; }
 
-    public Span<float> MoreFloatScores(int rows) => Grown(ref _more, rows);
+    /// <summary>Makes room to score so many rows.</summary>
+    public void GrowScores(int rows)
+    {
+        Grown(ref _addresses, rows);
+        Grown(ref _scores, rows);
+        Grown(ref _more, rows);
+    }
+
+    public Span<nint> Addresses => _addresses;
+
+    public Span<float> FloatScores => _scores;
+
+    public Span<float> MoreFloatScores => _more;
 
     private static Span<T> Grown<T>(ref T[] array, int length)
     {
         if (array.Length < length) array = new T[Math.Max(length, 2 * array.Length)];
         return array.AsSpan(0, length);
     }
+}
+
+/// <summary>A place's row, and its state where the search may return it.</summary>
+internal struct Checked
+{
+    public Row Row;
+    public RowState? State;
+    public bool HasMoved;
 }

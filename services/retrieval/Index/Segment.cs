@@ -58,8 +58,9 @@ internal sealed class Segment
 
     public ReadOnlySpan<float> Vector(int place) => _vectors.Vectors.Span.Slice((_first + place) * _vectors.Dimensions, _vectors.Dimensions);
 
-    /// <summary>Address of a place's vector, which holds as long as the segment is reachable.</summary>
-    public nint VectorAddress(int place) => _vectors.Vectors.Address + ((nint)(_first + place) * _vectors.Dimensions * sizeof(float));
+    /// <summary>Where the segment lies.</summary>
+    public SegmentSpan Span => new(
+        Filter.Chunk.Number, Filter.Chunk.FirstWord + Filter.First, Filter.Words, _vectors.Vectors.Address + ((nint)_first * _vectors.Dimensions * sizeof(float)));
 
     /// <summary>What a place holds; its parts lie in one cache line or two.</summary>
     public ref readonly Place this[int place] => ref _places[place];
