@@ -30,6 +30,7 @@ internal static class IndexUpdaterEndpoints
         app.MapGet("/items/{itemId}", FindItemAsync);
         app.MapGet("/catalogue", CatalogueAsync);
         app.MapGet("/status", StatusAsync);
+        app.MapGet("/digest", DigestAsync);
 
         var subscriber = app.Services.GetRequiredService<EventSubscriber>();
         app.MapBulkTopic<ItemChange>(Components.PubSub, Topics.Items, subscriber.ItemsAsync, awaitMs: ItemsAwaitMs);
@@ -117,6 +118,16 @@ internal static class IndexUpdaterEndpoints
     private static async IAsyncEnumerable<IMessage> RestOf(IAsyncEnumerator<Item> items, bool any)
     {
         for (; any; any = await items.MoveNextAsync()) yield return items.Current;
+    }
+
+    private static async Task<Results<ProtobufResult, ValidationProblem>> DigestAsync(
+        string? shard, IShardClient shards, ShardRouter router, CancellationToken cancellation)
+    {
+        var query = new QueryChecks();
+        uint shardNumber = (uint)query.Number("shard", shard, 0, router.Shards - 1, 0);
+        if (query.Faults.Count > 0) return TypedResults.ValidationProblem(query.Faults);
+
+        return new ProtobufResult(await shards.DigestAsync(shardNumber, cancellation));
     }
 
     private static async Task<Results<ProtobufResult, ValidationProblem, ProblemHttpResult>> StatusAsync(

@@ -12,7 +12,7 @@ using Microsoft.Extensions.Options;
 namespace Mesh.Retrieval;
 
 /// <summary>
-/// POST retrieve, POST history, POST similar, POST items, GET status, and the delta topic. Each handler takes the index once from the
+/// POST retrieve, POST history, POST similar, POST items, GET status, GET digest, and the delta topic. Each handler takes the index once from the
 /// holder and works on that one to the end.
 /// </summary>
 internal static class RetrievalEndpoints
@@ -25,6 +25,7 @@ internal static class RetrievalEndpoints
         app.MapPost("/similar", SimilarAsync);
         app.MapPost("/items", ItemsAsync);
         app.MapGet("/status", Status);
+        app.MapGet("/digest", Digest);
         app.MapBulkTopic<IndexDeltaBatch>(
             Components.DeltaPubSub, Topics.IndexDeltas, app.Services.GetRequiredService<IndexFollower>().Receive, messagesMax: 100, awaitMs: 5);
     }
@@ -96,6 +97,17 @@ internal static class RetrievalEndpoints
         status.ValueFormula = values.Current.TwoTowerText;
         status.SemanticIdValueFormula = values.Current.SemanticIdText;
         return new ProtobufResult(status);
+    }
+
+    private static IResult Digest(HttpContext context, IndexHolder holder, IOptions<RetrievalOptions> options)
+    {
+        if (holder.Current is not { } index) return StillLoading(context);
+        return index.TryDigest(context.RequestAborted) is { } digest
+            ? new ProtobufResult(new RowsDigest
+            {
+                Shard = (uint)options.Value.Shard, Sequence = digest.Sequence, Items = digest.Rows.Count, Digest = digest.Rows.Value, ModelVersion = index.ModelVersion,
+            })
+            : Unavailable(context, "Deltas came while the rows were summed up, each time it was tried; ask again.");
     }
 
     // What is left of the caller's budget less the time that merging and writing take: a source that uses up its time must

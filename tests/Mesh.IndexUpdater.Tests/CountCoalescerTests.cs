@@ -131,5 +131,7 @@ public sealed class CountCoalescerTests
         public Task ChangeModelAsync(uint shard, ModelChange change, CancellationToken cancellation) => throw new NotSupportedException();
 
         public Task<ItemRow?> FindAsync(uint shard, string itemId, CancellationToken cancellation) => throw new NotSupportedException();
+
+        public Task<RowsDigest> DigestAsync(uint shard, CancellationToken cancellation) => throw new NotSupportedException();
     }
 }

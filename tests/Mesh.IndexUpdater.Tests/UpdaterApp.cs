@@ -77,5 +77,7 @@ internal sealed class UpdaterApp : WebApplicationFactory<IndexUpdaterOptions>
         public Task ChangeModelAsync(uint shard, ModelChange change, CancellationToken cancellation) => _writer.ChangeModelAsync(change, cancellation);
 
         public Task<ItemRow?> FindAsync(uint shard, string itemId, CancellationToken cancellation) => _writer.FindAsync(itemId, cancellation);
+
+        public Task<RowsDigest> DigestAsync(uint shard, CancellationToken cancellation) => _writer.DigestAsync(cancellation);
     }
 }

@@ -1,8 +1,3 @@
-using System.Diagnostics;
-using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
-using System.Text;
 using Google.Protobuf;
 using Mesh.Contracts;
 using Mesh.Hosting;
@@ -18,19 +13,15 @@ namespace Mesh.IndexUpdater.Tests;
 /// </summary>
 internal sealed class UpdaterProcess : IAsyncDisposable
 {
-    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
-
     private readonly TempFolder _folder = new();
     private readonly SharedRuntime _shared = new();
     private readonly Lock _gate = new();
     private readonly List<(IndexDelta Delta, long ReceivedMs)> _received = [];
-    private readonly StringBuilder _output = new();
-    private readonly int _port = FreePort();
-    private HttpClient _http = null!;
+    private readonly List<(ServiceProcess Process, EmbeddedSidecar Sidecar)> _replicas = [];
     private EmbeddedSidecar _sidecar = null!;
     private EmbeddedSidecar _readerSidecar = null!;
     private TestApp _reader = null!;
-    private Process _process = null!;
+    private ServiceProcess _process = null!;
 
     /// <summary>Deltas as the reader got them, in order of arrival, redeliveries included, with the time of each.</summary>
     public IReadOnlyList<(IndexDelta Delta, long ReceivedMs)> Received
@@ -41,13 +32,7 @@ internal sealed class UpdaterProcess : IAsyncDisposable
         }
     }
 
-    public string Output
-    {
-        get
-        {
-            lock (_output) return _output.ToString();
-        }
-    }
+    public ServiceProcess Process => _process;
 
     public static long NowMs => TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds();
 
@@ -67,29 +52,19 @@ internal sealed class UpdaterProcess : IAsyncDisposable
     }
 
     /// <summary>SIGKILL: no shutdown code runs.</summary>
-    public async Task KillAsync()
-    {
-        _process.Kill();
-        await _process.WaitForExitAsync();
-        _process.Dispose();
-    }
+    public Task KillAsync() => _process.KillAsync();
 
-    public async Task StartProcessAsync()
+    public Task StartProcessAsync() => _process.StartAsync();
+
+    /// <summary>A replica of retrieval as a process, with a sidecar of its own.</summary>
+    public async Task<ServiceProcess> StartReplicaAsync(string appId)
     {
-        var start = new ProcessStartInfo("dotnet", [MeshHost.BuiltAssembly("index-updater")]) { RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false };
-        start.Environment["APP_PORT"] = _port.ToString(CultureInfo.InvariantCulture);
-        start.Environment["DAPR_HTTP_PORT"] = _sidecar.HttpPort.ToString(CultureInfo.InvariantCulture);
-        start.Environment["DAPR_GRPC_PORT"] = _sidecar.GrpcPort.ToString(CultureInfo.InvariantCulture);
-        start.Environment["MESH_PARENT_PID"] = Environment.ProcessId.ToString(CultureInfo.InvariantCulture);
-        start.Environment["IndexUpdater__FirstSnapshotAfterSeconds"] = "1";
-        start.Environment["IndexUpdater__SnapshotPeriodSeconds"] = "2";
-        start.Environment["IndexUpdater__CodesPerLevel"] = "16";
-        _process = Process.Start(start)!;
-        _process.OutputDataReceived += (_, line) => Keep(line.Data);
-        _process.ErrorDataReceived += (_, line) => Keep(line.Data);
-        _process.BeginOutputReadLine();
-        _process.BeginErrorReadLine();
-        await UntilAsync(async () => (await _http.GetAsync("healthz")).IsSuccessStatusCode, "the service listens");
+        int port = ServiceProcess.FreePort();
+        EmbeddedSidecar sidecar = await EmbeddedSidecar.StartAsync(appId, _folder.Path, port, _shared, waitUntilReady: false);
+        var process = new ServiceProcess("retrieval", sidecar, port, new Dictionary<string, string> { ["Retrieval__ProbeIntervalMs"] = "200", ["Retrieval__BackoffMaxMs"] = "200" });
+        _replicas.Add((process, sidecar));
+        await process.StartAsync();
+        return process;
     }
 
     /// <summary>Publishes as the gateway does: when it returns, the broker holds every message.</summary>
@@ -101,58 +76,23 @@ internal sealed class UpdaterProcess : IAsyncDisposable
         }
     }
 
-    /// <summary>A message of the service, or null where it answers 404 or is not up.</summary>
-    public async Task<T?> GetAsync<T>(string path) where T : class, IMessage<T>, new()
-    {
-        try
-        {
-            using HttpResponseMessage response = await _http.GetAsync(path);
-            return response.IsSuccessStatusCode ? new MessageParser<T>(() => new T()).ParseFrom(await response.Content.ReadAsByteArrayAsync()) : null;
-        }
-        catch (HttpRequestException)
-        {
-            return null;
-        }
-    }
+    public Task<T?> GetAsync<T>(string path) where T : class, IMessage<T>, new() => _process.GetAsync<T>(path);
 
-    public async Task UntilAsync(Func<Task<bool>> condition, string what)
-    {
-        long started = Stopwatch.GetTimestamp();
-        while (true)
-        {
-            try
-            {
-                if (await condition()) return;
-            }
-            catch (HttpRequestException)
-            {
-                // Not up yet.
-            }
-
-            if (Stopwatch.GetElapsedTime(started) > Patience) throw new TimeoutException($"Not within {Patience.TotalSeconds:0} s: {what}.\n{Output}");
-            await Task.Delay(25);
-        }
-    }
+    public Task UntilAsync(Func<Task<bool>> condition, string what) => _process.UntilAsync(condition, what);
 
     public async ValueTask DisposeAsync()
     {
-        if (_process is not null)
+        foreach ((ServiceProcess process, EmbeddedSidecar sidecar) in _replicas)
         {
-            try
-            {
-                await KillAsync();
-            }
-            catch (InvalidOperationException)
-            {
-                // Killed by the test itself.
-            }
+            await process.DisposeAsync();
+            await sidecar.DisposeAsync();
         }
 
+        if (_process is not null) await _process.DisposeAsync();
         if (_sidecar is not null) await _sidecar.DisposeAsync();
         if (_readerSidecar is not null) await _readerSidecar.DisposeAsync();
         if (_reader is not null) await _reader.DisposeAsync();
         await _shared.DisposeAsync();
-        _http?.Dispose();
         _folder.Dispose();
     }
 
@@ -162,7 +102,6 @@ internal sealed class UpdaterProcess : IAsyncDisposable
         _folder.Write("pubsub.yaml", Component("pubsub", "pubsub.sqlite", ("connectionString", "pubsub.db")));
         _folder.Write("deltas.yaml", Component("deltas", "pubsub.sqlite", ("connectionString", "pubsub.db"), ("consumerID", "{uuid}")));
         _folder.Write("snapshots.yaml", Component("snapshots", "bindings.localstorage", ("rootPath", Path.Combine(_folder.Path, "snapshots"))));
-        _http = new HttpClient(new SocketsHttpHandler { UseProxy = false }) { BaseAddress = new Uri($"http://127.0.0.1:{_port}/") };
 
         _reader = await TestApp.StartAsync(app =>
         {
@@ -170,7 +109,12 @@ internal sealed class UpdaterProcess : IAsyncDisposable
             app.MapBulkTopic<IndexDeltaBatch>(Components.DeltaPubSub, Topics.IndexDeltas, ReceiveAsync, awaitMs: 10);
         });
         _readerSidecar = await EmbeddedSidecar.StartAsync("reader", _folder.Path, _reader.Port, _shared);
-        _sidecar = await EmbeddedSidecar.StartAsync(AppIds.IndexUpdater, _folder.Path, _port, _shared, waitUntilReady: false);
+        int port = ServiceProcess.FreePort();
+        _sidecar = await EmbeddedSidecar.StartAsync(AppIds.IndexUpdater, _folder.Path, port, _shared, waitUntilReady: false);
+        _process = new ServiceProcess("index-updater", _sidecar, port, new Dictionary<string, string>
+        {
+            ["IndexUpdater__FirstSnapshotAfterSeconds"] = "1", ["IndexUpdater__SnapshotPeriodSeconds"] = "2", ["IndexUpdater__CodesPerLevel"] = "16",
+        });
         await StartProcessAsync();
     }
 
@@ -185,14 +129,6 @@ internal sealed class UpdaterProcess : IAsyncDisposable
         return Task.FromResult<IReadOnlyList<Delivery>>([.. batches.Select(_ => Delivery.Success)]);
     }
 
-    private void Keep(string? line)
-    {
-        lock (_output)
-        {
-            if (line is not null && _output.Length < 200_000) _output.AppendLine(line);
-        }
-    }
-
     private static string Component(string name, string type, params (string Name, string Value)[] metadata) =>
         $"""
         apiVersion: dapr.io/v1alpha1
@@ -205,11 +141,4 @@ internal sealed class UpdaterProcess : IAsyncDisposable
           metadata:{string.Concat(metadata.Select(item => $"\n  - name: {item.Name}\n    value: \"{item.Value}\""))}
 
         """;
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
-    }
 }

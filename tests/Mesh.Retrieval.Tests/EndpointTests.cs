@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json;
 using Mesh.Contracts;
+using Mesh.Numerics;
 using Mesh.Hosting;
 using Mesh.Retrieval.Requests;
 using Microsoft.Extensions.DependencyInjection;
@@ -283,6 +284,22 @@ public sealed class EndpointTests
         Assert.Equal("application/problem+json", refused.Content.Headers.ContentType?.MediaType);
         Assert.Contains("1 retrieve calls are running already", await refused.Content.ReadAsStringAsync(), StringComparison.Ordinal);
         Assert.Equal(HttpStatusCode.OK, served.StatusCode);
+    }
+
+    [Fact]
+    public async Task The_digest_is_of_the_rows_whatever_order_and_slots_they_came_in()
+    {
+        var log = new FakeLog { ModelVersion = "one" };
+        log.Append([Make.Upsert(1, Make.Row("a")), Make.Upsert(2, Make.Row("b")), Make.Upsert(3, Make.Row("gone")), Make.Delete(4, "gone"), Make.Engage(5, "a", likes: 3)]);
+        await using var app = new RetrievalApp(log);
+        HttpClient client = await app.ReadyClientAsync();
+
+        RowsDigest digest = await (await client.GetAsync("/digest")).ReadAsync<RowsDigest>();
+
+        var expected = new RowSetDigest();
+        expected.Add("b", 2);
+        expected.Add("a", 5);
+        Assert.Equal((5ul, 2, expected.Value), (digest.Sequence, digest.Items, digest.Digest));
     }
 
     [Fact]

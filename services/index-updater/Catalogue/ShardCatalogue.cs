@@ -24,10 +24,13 @@ internal sealed class ShardCatalogue
     /// <summary>All entries: rows, then tombstones, then orphans from the longest ago touched to the newest.</summary>
     public IEnumerable<CatalogueEntry> Entries =>
     [
-        .. _entries.Values.Where(entry => entry.IsLive),
+        .. Rows,
         .. _entries.Values.Where(entry => entry.IsTombstone),
         .. _orphans.Select(id => _entries[id]),
     ];
+
+    /// <summary>Entries with an item, in no order.</summary>
+    public IEnumerable<CatalogueEntry> Rows => _entries.Values.Where(static entry => entry.IsLive);
 
     public CatalogueEntry? Find(string itemId) => _entries.GetValueOrDefault(itemId);
 

@@ -5,6 +5,7 @@ using Mesh.Contracts.Storage;
 using Mesh.IndexUpdater.Catalogue;
 using Mesh.IndexUpdater.Deltas;
 using Mesh.IndexUpdater.Encoders;
+using Mesh.Numerics;
 using Mesh.Snapshots;
 
 namespace Mesh.IndexUpdater.Shards;
@@ -99,6 +100,23 @@ internal sealed partial class ShardWriter : IAsyncDisposable
         {
             LoadedShard loaded = await EnsureLoadedAsync(cancellation);
             return loaded.Catalogue.Find(itemId) is { IsLive: true } row ? row.ToRow() : null;
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
+    /// <summary>Checksum of all rows, as of one sequence number: what replicas compare theirs with.</summary>
+    public async Task<RowsDigest> DigestAsync(CancellationToken cancellation)
+    {
+        await _turn.WaitAsync(cancellation);
+        try
+        {
+            LoadedShard loaded = await EnsureLoadedAsync(cancellation);
+            var digest = new RowSetDigest();
+            foreach (CatalogueEntry row in loaded.Catalogue.Rows) digest.Add(row.ItemId, row.Version);
+            return new RowsDigest { Shard = _shard, Sequence = _log.Head.Sequence, Items = digest.Count, Digest = digest.Value, ModelVersion = loaded.Model.Version };
         }
         finally
         {

@@ -32,6 +32,9 @@ internal sealed class ActorShardClient(IActorProxyFactory actors, IOptions<Index
         return row.Length == 0 ? null : ItemRow.Parser.ParseFrom(row);
     }
 
+    public async Task<RowsDigest> DigestAsync(uint shard, CancellationToken cancellation) =>
+        RowsDigest.Parser.ParseFrom(await CallAsync(shard, (actor, token) => actor.DigestAsync(token), cancellation));
+
     private async Task<T> CallAsync<T>(uint shard, Func<IIndexShard, CancellationToken, Task<T>> call, CancellationToken cancellation)
     {
         using var timeout = new CancellationTokenSource(TimeSpan.FromMilliseconds(options.Value.ActorTimeoutMs), clock);

@@ -25,4 +25,7 @@ public interface IIndexShard : IActor
 
     /// <returns>An ItemRow, or nothing where the item is unknown.</returns>
     Task<byte[]> FindAsync(string itemId, CancellationToken cancellation);
+
+    /// <returns>A RowsDigest of what the log holds.</returns>
+    Task<byte[]> DigestAsync(CancellationToken cancellation);
 }

@@ -17,4 +17,6 @@ internal interface IShardClient
     Task ChangeModelAsync(uint shard, ModelChange change, CancellationToken cancellation);
 
     Task<ItemRow?> FindAsync(uint shard, string itemId, CancellationToken cancellation);
+
+    Task<RowsDigest> DigestAsync(uint shard, CancellationToken cancellation);
 }

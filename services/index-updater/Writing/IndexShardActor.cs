@@ -41,6 +41,8 @@ internal sealed class IndexShardActor(ActorHost host, ShardWriterFactory writers
     public async Task<byte[]> FindAsync(string itemId, CancellationToken cancellation) =>
         await Writer.FindAsync(itemId, cancellation) is { } row ? row.ToByteArray() : [];
 
+    public async Task<byte[]> DigestAsync(CancellationToken cancellation) => (await Writer.DigestAsync(cancellation)).ToByteArray();
+
     public Task ReceiveReminderAsync(string reminderName, byte[] state, TimeSpan dueTime, TimeSpan period) => Writer.TickAsync(CancellationToken.None);
 
     protected override async Task OnActivateAsync()

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using Mesh.Contracts;
 using Mesh.Inference;
+using Mesh.Numerics;
 using Mesh.Retrieval.Filters;
 
 namespace Mesh.Retrieval.Index;
@@ -44,6 +45,8 @@ internal sealed partial class LiveIndex
     // Index_bytes_agree_with_the_garbage_collector.
     private const long BytesPerRow = 446;
 
+    private const int DigestAttempts = 5;
+
     private readonly IndexLimits _limits;
     private readonly TimeProvider _clock;
     private ConcurrentDictionary<string, Row> _rows; // another only by Fill, before the first reader
@@ -81,6 +84,23 @@ internal sealed partial class LiveIndex
 
     /// <summary>Makes query vectors that this index's vectors are compared with; null where the model has none. To be leased for each use.</summary>
     public UserTower? Tower { get; }
+
+    /// <summary>
+    /// Any thread. Checksum of all rows and the newest delta in it, by a pass over them. Null where deltas came meanwhile, several times in turn.
+    /// </summary>
+    public (ulong Sequence, RowSetDigest Rows)? TryDigest(CancellationToken cancellation)
+    {
+        for (int attempt = 0; attempt < DigestAttempts; attempt++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            ulong sequence = Sequence;
+            var rows = new RowSetDigest();
+            foreach ((_, RowState state) in Vectors.Live()) rows.Add(state.Facts.ItemId, state.Version);
+            if (Sequence == sequence) return (sequence, rows);
+        }
+
+        return null;
+    }
 
     /// <summary>Writer only. Whether rows of another model went by: the index is whole again only by a snapshot.</summary>
     public bool HasPassedRows { get; private set; }
