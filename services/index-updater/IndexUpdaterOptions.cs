@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using Mesh.IndexUpdater.Shards;
 
 namespace Mesh.IndexUpdater;
 
@@ -7,9 +8,9 @@ public sealed class IndexUpdaterOptions
 {
     /// <summary>
     /// Shards that items are spread over by the hash of their id. Every replica must have the same number, Gateway:Retrieval must name as
-    /// many apps, and a log that was written with another number is refused (docs/shards.md). Default 1.
+    /// many apps, and a log that was written with another number ends the process (docs/shards.md). Default 1.
     /// </summary>
-    [Range(1, 64)]
+    [Range(1, ShardNumberCheck.ShardsMax)]
     public int Shards { get; init; } = 1;
 
     /// <summary>Time between two snapshots, in seconds. One is skipped when nothing has changed.</summary>

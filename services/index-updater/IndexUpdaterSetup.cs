@@ -25,6 +25,10 @@ internal static class IndexUpdaterSetup
         services.AddSingleton<DeltaLogReader>();
         services.AddSingleton<ShardWriterFactory>();
 
+        services.AddSingleton<ShardNumberCheck>();
+        services.AddHostedService(provider => provider.GetRequiredService<ShardNumberCheck>());
+        services.AddHealthChecks().AddCheck<ShardNumberCheck>("shards", tags: [MeshDefaults.ReadyTag]);
+
         services.AddSingleton<ShardRouter>();
         services.AddSingleton<IShardClient, ActorShardClient>();
         services.AddSingleton<CountCoalescer>();

@@ -59,4 +59,7 @@ internal static partial class Log
 
     [LoggerMessage(EventId = 5017, Level = LogLevel.Warning, Message = "No model is used: {Reason}. Items are encoded by {Encoder}, and codebooks are fitted here")]
     public static partial void NoModel(ILogger logger, string reason, string encoder);
+
+    [LoggerMessage(EventId = 5020, Level = LogLevel.Critical, Message = "index-updater ends, and events wait in the broker: {Fault}")]
+    public static partial void ShardsRefused(ILogger logger, string fault);
 }

@@ -57,6 +57,26 @@ public sealed class UpdaterProcessTests
         AssertOneHistory(updater);
     }
 
+    [Fact]
+    public async Task Started_with_another_number_of_shards_it_ends_with_the_reason_and_events_wait_for_the_right_one()
+    {
+        await using UpdaterProcess updater = await UpdaterProcess.StartAsync();
+        await updater.PublishAsync(Topics.Items, [Upsert("before")]);
+        await updater.UntilAsync(async () => await updater.GetAsync<ItemRow>("items/before") is not null, "the item is there");
+        await updater.KillAsync();
+
+        updater.Process.Launch(new Dictionary<string, string> { ["IndexUpdater__Shards"] = "2" });
+        int code = await updater.Process.EndAsync();
+        await updater.PublishAsync(Topics.Items, [Upsert("meanwhile")]);
+        await updater.StartProcessAsync();
+
+        Assert.Equal(1, code);
+        Assert.Contains(
+            "Shard 0 was written when items were spread over 1 shards; IndexUpdater:Shards is 2. Set it back to 1, or spread the items anew: docs/shards.md.",
+            updater.Process.Output, StringComparison.Ordinal);
+        await updater.UntilAsync(async () => await updater.GetAsync<ItemRow>("items/meanwhile") is not null, "what waited is there");
+    }
+
     // Published again after a crash, a sequence number carries the same delta; and none is missing.
     private static void AssertOneHistory(UpdaterProcess updater)
     {
