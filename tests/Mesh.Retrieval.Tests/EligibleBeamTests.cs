@@ -29,6 +29,10 @@ public sealed class EligibleBeamTests
         List<RowHit> found = Make.SemanticId(4_096).Find(query, 20, CancellationToken.None);
 
         Assert.Equal(Enumerable.Range(0, 20).Select(i => $"item-{(5_000 * i) + 7}").Order(), found.Select(hit => hit.State.Facts.ItemId).Order());
+        var decoding = new Changing(Decoder.Begin(query)!, static () => { });
+        BeamPlan.Run(query, decoding, BeamShape.From(Make.Options), 20, CancellationToken.None);
+        int prefixesMost = 1 + (3 * 20); // above 20 items; a walk meets all 256 codes
+        Assert.Equal(shape != IndexShapes.Flat, decoding.Prefixes <= prefixesMost);
     }
 
     [Theory, InlineData(1, 8), InlineData(2, 3), InlineData(3, 2), InlineData(4, 1)]
@@ -226,10 +230,14 @@ public sealed class EligibleBeamTests
     {
         private bool _isChanged;
 
+        /// <summary>Prefixes that were asked about.</summary>
+        public int Prefixes { get; private set; }
+
         public void Score(ReadOnlySpan<uint> prefix, ReadOnlySpan<CodeChoice> choices, Span<double> logProbabilities)
         {
             if (!_isChanged) change();
             _isChanged = true;
+            Prefixes++;
             decoding.Score(prefix, choices, logProbabilities);
         }
     }
