@@ -131,7 +131,10 @@ internal static class HostCommand
     }
 }
 
-/// <summary>SIGINT, SIGTERM and SIGHUP: the first asks for an orderly stop, the second cuts it short.</summary>
+/// <summary>
+/// SIGINT, SIGTERM and SIGHUP: the first asks for an orderly stop, the second cuts it short. What the parent had this process ignore stays ignored
+/// (<c>nohup</c>, or a script's job in the background, whose Ctrl-C is not meant for it): .NET registers no handler over it, and none is forced. SIGTERM always stops.
+/// </summary>
 internal sealed class StopSignals : IDisposable
 {
     private readonly CancellationTokenSource _stop = new();

@@ -94,6 +94,18 @@ public sealed class HostProcessTests : IDisposable
     }
 
     [UnixFact]
+    public async Task A_host_that_was_started_to_ignore_Ctrl_C_does_and_stops_when_it_is_told_to()
+    {
+        await using MeshHost host = MeshHost.Launch(Tiny("trap 'echo term $APP_ID; exit 0' TERM; echo up $APP_ID; while :; do sleep 0.05; done") with { IgnoresInterrupt = true });
+        await host.WaitUntilReadyAsync();
+        await UntilAsync(() => host.Output.Contains("up one", StringComparison.Ordinal) && host.Output.Contains("up two", StringComparison.Ordinal), host);
+
+        Signal(host.Pid, SigInt);
+
+        Assert.Equal(0, await host.StopAsync()); // by SIGTERM; as the second signal that it heeds it would cut the stop short, with 130
+    }
+
+    [UnixFact]
     public async Task A_wrong_flag_prints_the_usage_and_exits_with_2()
     {
         await using MeshHost host = MeshHost.Launch(Tiny("exit 0") with { Arguments = ["--wrong"] });

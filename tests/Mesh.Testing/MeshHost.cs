@@ -19,6 +19,12 @@ public sealed record MeshHostOptions
     /// <summary>Environment of the host, and through it of every service.</summary>
     public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>();
 
+    /// <summary>
+    /// Whether the host starts with SIGINT ignored, as a job that a script puts in the background does. Otherwise it heeds SIGINT, even where the
+    /// test's own process was started to ignore it: a process inherits that, and .NET leaves it so.
+    /// </summary>
+    public bool IgnoresInterrupt { get; init; }
+
     /// <summary>How long all services may take to be ready. Default 90 s: two cores, five services, other tests beside them.</summary>
     public TimeSpan ReadyTimeout { get; init; } = TimeSpan.FromSeconds(90);
 }
@@ -245,8 +251,8 @@ public sealed class MeshHost : IAsyncDisposable
 
     private Process StartProcess(IReadOnlyList<string> portFlags)
     {
-        string[] arguments = [BuiltAssembly("host"), "--ports", "auto", "--data", DataDirectory, "--file", _options.File ?? Path.Combine(RepositoryRoot, "dapr.yaml"), .. portFlags, .. _options.Arguments];
-        var start = new ProcessStartInfo("dotnet", arguments)
+        string[] arguments = [.. Interruptible(), "dotnet", BuiltAssembly("host"), "--ports", "auto", "--data", DataDirectory, "--file", _options.File ?? Path.Combine(RepositoryRoot, "dapr.yaml"), .. portFlags, .. _options.Arguments];
+        var start = new ProcessStartInfo(arguments[0], arguments[1..])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
@@ -261,6 +267,17 @@ public sealed class MeshHost : IAsyncDisposable
         process.BeginErrorReadLine();
         return process;
     }
+
+    // What stands before the command so that SIGINT is ignored, or is not. Both end in an exec, so the process id is the host's.
+    private string[] Interruptible() => _options.IgnoresInterrupt
+        ? ["/bin/sh", "-c", "trap '' INT; exec \"$@\"", "sh"]
+        : IsInterruptIgnored() ? ["env", "--default-signal=INT"] : []; // a shell cannot take back what was ignored when it began
+
+    // The second bit of the mask of ignored signals. Only Linux tells.
+    private static bool IsInterruptIgnored() =>
+        File.Exists("/proc/self/status")
+        && File.ReadLines("/proc/self/status").FirstOrDefault(line => line.StartsWith("SigIgn:", StringComparison.Ordinal)) is { } line
+        && (ulong.Parse(line["SigIgn:".Length..].Trim(), NumberStyles.HexNumber, CultureInfo.InvariantCulture) & 2) != 0;
 
     private void Keep(string? line)
     {
