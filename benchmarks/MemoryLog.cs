@@ -1,7 +1,7 @@
-using System.Collections.Concurrent;
 using Mesh.Contracts;
 using Mesh.Retrieval.Deltas;
 using Mesh.Snapshots;
+using Mesh.Testing;
 
 namespace Mesh.Benchmarks;
 
@@ -31,26 +31,5 @@ internal sealed class MemoryLog(int snapshotSequence) : IDeltaFeed
             batch.Deltas.AddRange(_deltas.Skip((int)after - snapshotSequence).Take(max));
             return Task.FromResult(batch);
         }
-    }
-
-    internal sealed class MemoryBlobs : ISnapshotBlobs
-    {
-        private readonly ConcurrentDictionary<string, byte[]> _files = new(StringComparer.Ordinal);
-
-        public Task PutAsync(string name, ReadOnlyMemory<byte> bytes, CancellationToken cancellation)
-        {
-            _files[name] = bytes.ToArray();
-            return Task.CompletedTask;
-        }
-
-        public Task<byte[]?> GetAsync(string name, CancellationToken cancellation) => Task.FromResult(_files.GetValueOrDefault(name));
-
-        public Task DeleteAsync(string name, CancellationToken cancellation)
-        {
-            _files.TryRemove(name, out _);
-            return Task.CompletedTask;
-        }
-
-        public void Clear() => _files.Clear();
     }
 }

@@ -42,8 +42,7 @@ internal sealed class AnnBenchmark : IBenchmark
         if (clusters.Any(count => count is < 2 or > RetrievalOptions.ClustersLimit)) throw new ArgumentException($"--clusters is {options["clusters"]}; it takes 2 to {RetrievalOptions.ClustersLimit:N0}.");
         Array.Sort(recalls);
 
-        string folder = Directory.CreateTempSubdirectory("feedmesh-ann-").FullName;
-        try
+        using (var folder = new ScratchFolder(Path.GetTempPath(), "feedmesh-ann-"))
         {
             Say($"making {options.Int("rows"):N0} x {options.Int("dimensions")} {options["data"]} rows");
             var data = new AnnData(options["data"], options.Int("rows"), options.Int("dimensions"), options.Int("queries"), Seed);
@@ -52,7 +51,7 @@ internal sealed class AnnBenchmark : IBenchmark
             Say("looking at all rows for the truth");
             var truth = new AnnTruth(data, filters, ks.Max(), cancellation);
 
-            (FaissPeer? peer, string fault) = await FaissPeer.StartAsync(options["python"], options["faiss"], folder, cancellation);
+            (FaissPeer? peer, string fault) = await FaissPeer.StartAsync(options["python"], options["faiss"], folder.Path, cancellation);
             using (peer)
             {
                 var head = new List<string>();
@@ -66,10 +65,6 @@ internal sealed class AnnBenchmark : IBenchmark
                 var run = new AnnRun(data, truth, bitmaps, index, filters, ks, recalls, Seconds(options), Math.Max(1, options.Int("rounds")), cancellation);
                 return await run.RunAsync(mesh, shipped, faiss, head);
             }
-        }
-        finally
-        {
-            Directory.Delete(folder, recursive: true);
         }
     }
 

@@ -9,6 +9,7 @@ using Mesh.IndexUpdater.Deltas;
 using Mesh.IndexUpdater.Shards;
 using Mesh.IndexUpdater.Writing;
 using Mesh.Snapshots;
+using Mesh.Testing;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
 using Microsoft.AspNetCore.TestHost;

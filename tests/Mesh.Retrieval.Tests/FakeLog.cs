@@ -1,33 +1,10 @@
-using System.Collections.Concurrent;
 using Mesh.Contracts;
 using Mesh.Numerics;
 using Mesh.Retrieval.Deltas;
 using Mesh.Snapshots;
+using Mesh.Testing;
 
 namespace Mesh.Retrieval.Tests;
-
-/// <summary>Snapshot files in memory.</summary>
-internal sealed class MemoryBlobs : ISnapshotBlobs
-{
-    private readonly ConcurrentDictionary<string, byte[]> _blobs = new(StringComparer.Ordinal);
-
-    public Task PutAsync(string name, ReadOnlyMemory<byte> bytes, CancellationToken cancellation)
-    {
-        _blobs[name] = bytes.ToArray();
-        return Task.CompletedTask;
-    }
-
-    public Task<byte[]?> GetAsync(string name, CancellationToken cancellation) => Task.FromResult(_blobs.GetValueOrDefault(name));
-
-    public Task DeleteAsync(string name, CancellationToken cancellation)
-    {
-        _blobs.TryRemove(name, out _);
-        return Task.CompletedTask;
-    }
-
-    /// <summary>Flips a bit of a file.</summary>
-    public void Damage(string name) => _blobs[name][^1] ^= 1;
-}
 
 /// <summary>index-updater in memory: an ordered log, snapshots in the real format, and failures on demand.</summary>
 internal sealed class FakeLog : IDeltaFeed
