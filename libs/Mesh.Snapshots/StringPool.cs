@@ -1,4 +1,7 @@
+using System.Buffers.Binary;
+using System.Numerics;
 using System.Text;
+using Mesh.Numerics;
 
 namespace Mesh.Snapshots;
 
@@ -14,9 +17,15 @@ public sealed class StringPool
     /// <summary>Characters of a text that is kept, at most.</summary>
     public const int LengthMax = 64;
 
+    private const int RecentMax = 32_768;
+
     private const int StringBytes = 22; // header, method table, length, terminator
 
     private static readonly UTF8Encoding Strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+
+    // Texts kept and met not long ago, by a hash of their bytes: most are found here without being decoded. One text a place, so texts of one hash
+    // only lose the short way.
+    private readonly string?[] _recent = new string?[RecentMax];
 
     private readonly HashSet<string> _texts = new(StringComparer.Ordinal);
     private readonly HashSet<string>.AlternateLookup<ReadOnlySpan<char>> _lookup;
@@ -54,13 +63,35 @@ public sealed class StringPool
     {
         if (utf8.Length <= LengthMax)
         {
+            ref string? recent = ref _recent[PlaceOf(utf8)];
+            if (recent is not null && Ascii.Equals(utf8, recent)) return recent;
+
+            long before = ownBytes;
             Span<char> text = stackalloc char[LengthMax];
-            return Take(text[..Strict.GetChars(utf8, text)], ref ownBytes);
+            string taken = Take(text[..Strict.GetChars(utf8, text)], ref ownBytes);
+            if (ownBytes == before) recent = taken;
+            return taken;
         }
 
         string own = Strict.GetString(utf8);
         ownBytes += BytesOf(own);
         return own;
+    }
+
+    // Length, the first 8 bytes and the last 8.
+    private static int PlaceOf(ReadOnlySpan<byte> utf8)
+    {
+        ulong hash = 0;
+        if (utf8.Length >= sizeof(ulong))
+        {
+            hash = BinaryPrimitives.ReadUInt64LittleEndian(utf8) ^ BitOperations.RotateLeft(BinaryPrimitives.ReadUInt64LittleEndian(utf8[^sizeof(ulong)..]), 29);
+        }
+        else
+        {
+            foreach (byte value in utf8) hash = (hash << 8) | value;
+        }
+
+        return (int)(StableHash.Mix(hash + (ulong)utf8.Length) % RecentMax);
     }
 
     /// <summary>Heap bytes of a string, rounded up to the 8 that objects are aligned to; the empty string is one shared object.</summary>

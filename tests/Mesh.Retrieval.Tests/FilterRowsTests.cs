@@ -50,6 +50,24 @@ public sealed class FilterRowsTests
         Assert.Equal(rows.BloomRows(new FilterValue(FilterField.Language, "", "EN")), rows.BloomRows(new FilterValue(FilterField.Language, "", "en")));
     }
 
+    [Fact]
+    public void A_set_of_rows_holds_each_once_in_order_of_arrival_and_forgets_all()
+    {
+        var set = new RowSet();
+        int[] rows = [5, 0, 63, 64, 1_023, 1_024, 65_535];
+        foreach (int row in rows.Concat(rows)) set.Add(row);
+        Assert.Equal(rows, set.All.ToArray());
+        Assert.All(rows, row => Assert.True(set.Contains(row)));
+        Assert.False(set.Contains(1));
+        Assert.False(set.Contains(1_000_000));
+
+        set.Clear();
+        Assert.Equal(0, set.All.Length);
+        Assert.All(rows, row => Assert.False(set.Contains(row)));
+        foreach (int row in Enumerable.Range(0, 300)) set.Add(row);
+        Assert.Equal(Enumerable.Range(0, 300), set.All.ToArray());
+    }
+
     private static FilterValue Tag(int number) => new(FilterField.Tag, "", $"value-{number}");
 
     private static FilterRows Rows(int bits, int hashes) => new(new FilterShape(bits, hashes, 0.002, 1_024));

@@ -108,6 +108,29 @@ public sealed class OpenRowsTests : IDisposable
         Assert.Same(pool.Take("7", ref ownBytes), pool.Take("7", ref ownBytes));
     }
 
+    [Fact]
+    public void Texts_by_their_bytes_are_those_that_decoding_gives_whatever_was_met_before()
+    {
+        var pool = new StringPool();
+        long ownBytes = 0;
+
+        // Enough for many to share a place; of the same length, and alike in their first and last 8 bytes.
+        string[] texts = [.. Enumerable.Range(0, 60_000).Select(i => $"same-at-{i:00000}-the-ends"), "", "a", "\u00e4", "\ud83d\ude00", "tag\0"];
+        for (int round = 0; round < 2; round++)
+        {
+            foreach (string text in texts)
+            {
+                string taken = pool.Take(Encoding.UTF8.GetBytes(text), ref ownBytes);
+                Assert.Equal(text, taken);
+                Assert.Same(taken, pool.Take(text, ref ownBytes));
+            }
+        }
+
+        Assert.Equal(0, ownBytes);
+        Assert.Equal("a\u0001", pool.Take([97, 1], ref ownBytes));
+        Assert.Throws<DecoderFallbackException>(() => pool.Take([97, 0x81], ref ownBytes));
+    }
+
     private static async Task RefusedAsync(ISnapshotBlobs blobs, SnapshotManifest manifest, string named)
     {
         SnapshotFormatException refused = await Assert.ThrowsAsync<SnapshotFormatException>(() => new SnapshotReader(blobs).OpenRowsAsync(manifest, 2, default));

@@ -72,8 +72,8 @@ internal sealed class FilterBits
     public void Put(int slot, RowSignature signature)
     {
         Store(_chunk.Exact, VisibleRow, slot, !signature.Hidden);
-        foreach (int row in signature.ExactRows) Store(_chunk.Exact, row, slot, true);
-        foreach (int bit in signature.BloomBits) Store(_chunk.Bloom, bit, slot, true);
+        StoreAll(_chunk.Exact, signature.Exact, slot);
+        StoreAll(_chunk.Bloom, signature.Bloom, slot);
         Store(_chunk.Exact, LiveRow, slot, true);
         CountUp(2);
     }
@@ -87,10 +87,10 @@ internal sealed class FilterBits
         CountUp(1);
         owner.State = state;
         Store(_chunk.Exact, VisibleRow, slot, !after.Hidden);
-        foreach (int row in before.ExactRows) if (!after.ExactRows.Contains(row)) Store(_chunk.Exact, row, slot, false);
-        foreach (int bit in before.BloomBits) if (!after.BloomBits.Contains(bit)) Store(_chunk.Bloom, bit, slot, false);
-        foreach (int row in after.ExactRows) Store(_chunk.Exact, row, slot, true);
-        foreach (int bit in after.BloomBits) Store(_chunk.Bloom, bit, slot, true);
+        foreach (int row in before.Exact.All) if (!after.Exact.Contains(row)) Store(_chunk.Exact, row, slot, false);
+        foreach (int bit in before.Bloom.All) if (!after.Bloom.Contains(bit)) Store(_chunk.Bloom, bit, slot, false);
+        StoreAll(_chunk.Exact, after.Exact, slot);
+        StoreAll(_chunk.Bloom, after.Bloom, slot);
         CountUp(1);
     }
 
@@ -116,6 +116,17 @@ internal sealed class FilterBits
 
     private int At(int row) => (row * _chunk.Stride) + _first;
 
+    private void StoreAll(AlignedBuffer<ulong> rows, RowSet set, int slot)
+    {
+        Span<ulong> words = rows.Span[(_first + (slot >> 6))..];
+        ulong bit = 1ul << (slot & 63);
+        foreach (int row in set.All)
+        {
+            ref ulong word = ref words[row * _chunk.Stride];
+            Volatile.Write(ref word, word | bit);
+        }
+    }
+
     private void Store(AlignedBuffer<ulong> rows, int row, int slot, bool value)
     {
         ref ulong word = ref rows.Span[At(row) + (slot >> 6)];
@@ -129,7 +140,37 @@ internal sealed class RowSignature
 {
     public bool Hidden { get; set; }
 
-    public List<int> ExactRows { get; } = [];
+    public RowSet Exact { get; } = new();
 
-    public List<int> BloomBits { get; } = [];
+    public RowSet Bloom { get; } = new();
+}
+
+/// <summary>A few numbers from 0 on, each once: to ask for one and to add one take no search, to clear takes as many steps as there are.</summary>
+internal sealed class RowSet
+{
+    private ulong[] _words = new ulong[16];
+    private int[] _rows = new int[64];
+    private int _count;
+
+    /// <summary>In the order in which they came; until the next change.</summary>
+    public ReadOnlySpan<int> All => _rows.AsSpan(0, _count);
+
+    public bool Contains(int row) => row >> 6 < _words.Length && (_words[row >> 6] >> (row & 63) & 1) != 0;
+
+    public void Add(int row)
+    {
+        if (row >> 6 >= _words.Length) Array.Resize(ref _words, Math.Max((row >> 6) + 1, 2 * _words.Length));
+        ref ulong word = ref _words[row >> 6];
+        ulong bit = 1ul << (row & 63);
+        if ((word & bit) != 0) return;
+        word |= bit;
+        if (_count == _rows.Length) Array.Resize(ref _rows, 2 * _count);
+        _rows[_count++] = row;
+    }
+
+    public void Clear()
+    {
+        foreach (int row in All) _words[row >> 6] = 0;
+        _count = 0;
+    }
 }

@@ -63,9 +63,15 @@ internal sealed partial class FilterRows(FilterShape shape)
     /// </summary>
     public int[] BloomRows(FilterValue value)
     {
+        var rows = new int[shape.BloomHashes];
+        BloomRows(value, rows);
+        return rows;
+    }
+
+    private void BloomRows(FilterValue value, Span<int> rows)
+    {
         int bits = BitOperations.Log2((uint)shape.BloomBits), left = 64;
         ulong drawn = value.Hash(), hash = drawn;
-        var rows = new int[shape.BloomHashes];
         for (int i = 0; i < rows.Length; i++)
         {
             if (left < bits) (hash, left) = (drawn = StableHash.Mix(drawn + 1), 64);
@@ -73,8 +79,6 @@ internal sealed partial class FilterRows(FilterShape shape)
             hash >>= bits;
             left -= bits;
         }
-
-        return rows;
     }
 
     /// <summary>Writer only. The bits of a row as values are filed now.</summary>
@@ -88,7 +92,7 @@ internal sealed partial class FilterRows(FilterShape shape)
     {
         _counts.Add(FilterBits.LiveRow, by);
         if (!signature.Hidden) _counts.Add(FilterBits.VisibleRow, by);
-        foreach (int row in signature.ExactRows) _counts.Add(row, by);
+        foreach (int row in signature.Exact.All) _counts.Add(row, by);
     }
 
     /// <summary>Writer only. Counts many slots in.</summary>
@@ -127,17 +131,17 @@ internal sealed partial class FilterRows(FilterShape shape)
     private void Sign(ItemFacts facts, Eligibility eligibility, RowSignature signature, bool withFrequentInBloom)
     {
         signature.Hidden = eligibility.Hidden;
-        signature.ExactRows.Clear();
-        signature.BloomBits.Clear();
-        foreach (FilterValue value in FilterValue.Of(facts, eligibility))
+        signature.Exact.Clear();
+        signature.Bloom.Clear();
+        Span<int> bits = stackalloc int[shape.BloomHashes];
+        for (int i = 0; i < FilterValue.CountOf(facts); i++)
         {
+            FilterValue value = FilterValue.At(facts, eligibility, i);
             bool isFrequent = _frequent.TryGetValue(value, out int row);
-            if ((isFrequent || _coming.TryGetValue(value, out row)) && !signature.ExactRows.Contains(row)) signature.ExactRows.Add(row);
+            if (isFrequent || (_coming.Count > 0 && _coming.TryGetValue(value, out row))) signature.Exact.Add(row);
             if (isFrequent && !withFrequentInBloom) continue;
-            foreach (int bit in BloomRows(value))
-            {
-                if (!signature.BloomBits.Contains(bit)) signature.BloomBits.Add(bit);
-            }
+            BloomRows(value, bits);
+            foreach (int bit in bits) signature.Bloom.Add(bit);
         }
     }
 

@@ -113,9 +113,9 @@ internal sealed partial class FilterRows
 
     private void Fill(IFiltered slots, RowState state, bool isLive)
     {
-        foreach (FilterValue value in FilterValue.Of(state.Facts, state.Eligibility))
+        for (int i = 0; i < FilterValue.CountOf(state.Facts); i++)
         {
-            if (_coming.TryGetValue(value, out int row) && slots.Backfill(state.Slot, row) && isLive) _counts.Add(row, 1);
+            if (_coming.TryGetValue(FilterValue.At(state.Facts, state.Eligibility, i), out int row) && slots.Backfill(state.Slot, row) && isLive) _counts.Add(row, 1);
         }
     }
 
@@ -132,14 +132,17 @@ internal sealed partial class FilterRows
     private sealed class ValueSample(FilterRows rows)
     {
         private readonly Dictionary<FilterValue, int> _counts = [];
+        private readonly HashSet<FilterValue> _ofRow = [];
         private int _looked;
 
         public void Add(ItemFacts facts, Eligibility eligibility)
         {
             _looked++;
-            foreach (FilterValue value in FilterValue.Of(facts, eligibility).Distinct())
+            _ofRow.Clear();
+            for (int i = 0; i < FilterValue.CountOf(facts); i++)
             {
-                if (value.Field == FilterField.Item || rows._frequent.ContainsKey(value)) continue;
+                FilterValue value = FilterValue.At(facts, eligibility, i);
+                if (value.Field == FilterField.Item || rows._frequent.ContainsKey(value) || !_ofRow.Add(value)) continue;
                 _counts[value] = _counts.GetValueOrDefault(value) + 1;
             }
         }

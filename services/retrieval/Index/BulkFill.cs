@@ -18,7 +18,7 @@ internal sealed partial class ClusteredVectorIndex
         Volatile.Write(ref _dimensions, rows.Dimensions);
         Filters.Begin(rows);
         var parallel = new ParallelOptions { MaxDegreeOfParallelism = threads };
-        if (rows.Count > _shape.ExactRowsMax) _scale = ScaleOf(rows, parallel);
+        if (rows.Count > _shape.ExactRowsMax) _scale = ScaleOf(rows.Count, rows.Vector, parallel);
 
         List<Run> runs = Plan(rows, out int[] order);
         Segment[] segments = [.. runs.Select(run => NewSegment(run.Cluster, Segment.RoomFor(run.Count), rows.Count))]; // by one thread, in order
@@ -124,16 +124,19 @@ internal sealed partial class ClusteredVectorIndex
         Volatile.Write(ref _segmentCount, segments.Length);
     }
 
-    private static float ScaleOf(BulkRows rows, ParallelOptions parallel)
+    // The scale of bytes by the largest component there is; a larger one that comes later is limited to it. 0 where all are zero.
+    private static float ScaleOf(int vectors, VectorOf vectorOf, ParallelOptions parallel)
     {
         float largest = 0;
         var gate = new Lock();
-        Parallel.For(0, rows.Count, parallel, static () => 0f, (i, _, max) => Math.Max(max, Math.Abs(TensorPrimitives.MaxMagnitude(rows.Vector(i)))), max =>
+        Parallel.For(0, vectors, parallel, static () => 0f, (i, _, max) => Math.Max(max, Math.Abs(TensorPrimitives.MaxMagnitude(vectorOf(i)))), max =>
         {
             lock (gate) largest = Math.Max(largest, max);
         });
         return largest == 0 ? 0 : Int8Rows.ScaleFor(largest);
     }
+
+    private delegate ReadOnlySpan<float> VectorOf(int number);
 
     // The rows of one segment.
     private readonly record struct Run(Cluster Cluster, int First, int Count);
@@ -148,7 +151,7 @@ internal sealed partial class ClusteredVectorIndex
         {
             Counts[FilterBits.LiveRow]++;
             if (!Signature.Hidden) Counts[FilterBits.VisibleRow]++;
-            foreach (int row in Signature.ExactRows) Counts[row]++;
+            foreach (int row in Signature.Exact.All) Counts[row]++;
         }
     }
 }

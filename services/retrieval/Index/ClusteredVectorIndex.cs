@@ -7,7 +7,6 @@
 // 3. Filter rows, bytes and centroids only choose which slots are looked at. What is returned has passed the filter on its
 //    RowState, with the score of its vector.
 using System.Numerics;
-using System.Numerics.Tensors;
 using Mesh.Contracts;
 using Mesh.Numerics;
 using Mesh.Retrieval.Filters;
@@ -357,14 +356,11 @@ internal sealed partial class ClusteredVectorIndex : IVectorIndex, IFiltered
         (_leaving, _left) = (_left, _leaving);
     }
 
-    // The scale is that of the largest component seen so far; a larger one that comes later is limited to it.
     private void Quantize()
     {
-        float largest = 0;
-        for (int slot = 0; slot < _slots; slot++) largest = Math.Max(largest, Math.Abs(TensorPrimitives.MaxMagnitude(VectorAt(slot))));
-        if (largest == 0) return;
+        float scale = ScaleOf(_slots, VectorAt, new ParallelOptions { MaxDegreeOfParallelism = 1 });
+        if (scale == 0) return;
 
-        float scale = Int8Rows.ScaleFor(largest);
         foreach ((FilterChunk filter, VectorChunk vectors) in _chunks)
         {
             Grew(-vectors.Bytes);
