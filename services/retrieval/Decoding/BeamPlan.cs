@@ -12,7 +12,7 @@ namespace Mesh.Retrieval.Decoding;
 internal static class BeamPlan
 {
     // A walk looks at about rowsWanted / share rows before it has enough, the other way at share x live of them, and pays half as much for one: it reads
-    // them in the order in which they lie. At 1,000,000 items and 150 wanted the two take the same where 2 % pass (docs/retrieval.md).
+    // them in the order in which they lie. At 1,000,000 items and 150 wanted the two take the same where 1 to 2 % pass (docs/retrieval.md).
     private const double LooksPerRow = 2;
 
     /// <summary>Complete prefixes, likeliest first, none without rows: of <see cref="BeamSearch.Run"/>.</summary>
