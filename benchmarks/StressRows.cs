@@ -12,7 +12,7 @@ namespace Mesh.Benchmarks;
 /// <summary>
 /// Readers without locks against one writer that changes rows as fast as it can, in place and with vectors, deletes and brings back, and
 /// compacts beside itself. Every row carries a checksum over text, tags, codes, attributes, eligibility and vector; counters carry their
-/// own, as engagements change them alone. A reader that finds a row whose sum is wrong ends the benchmark with an error.
+/// own, as engagements change them alone. A reader that finds a row whose sum is wrong, or that its filter does not admit, ends the benchmark with an error.
 /// </summary>
 internal static class StressRows
 {
@@ -82,15 +82,21 @@ internal static class StressRows
 
     private static (long Searches, long Rows) Read(IndexHolder holder, Random random, CancellationToken stop)
     {
-        RowFilter[] filters = [RowFilter.Visible, Filter("tag:even"), Filter("NOT tag:even"), Filter("attribute.stamp:s7 OR attribute.stamp:s8")];
+        RowFilter[] filters =
+        [
+            RowFilter.Visible, Filter("tag:even"), Filter("NOT tag:even"), Filter("attribute.stamp:s7 OR attribute.stamp:s8"),
+            Filter("(tag:even OR attribute.stamp:s7 OR attribute.stamp:s9) AND NOT attribute.stamp:s8 AND NOT safety:s10"), // its masks are kept
+        ];
         (long searches, long rows) = (0, 0);
         while (!stop.IsCancellationRequested)
         {
             LiveIndex index = holder.Current!;
             var query = new QueryVectors(Vector((ulong)random.NextInt64(1_000_000)), Dimensions);
-            foreach (RowHit hit in index.Vectors.Search(query, 200, filters[searches++ % filters.Length], CancellationToken.None))
+            RowFilter filter = filters[searches++ % filters.Length];
+            foreach (RowHit hit in index.Vectors.Search(query, 200, filter, CancellationToken.None))
             {
                 Check(index, hit.State);
+                if (!filter.Admits(hit.State)) throw new InvalidOperationException($"The filter does not admit {hit.State.Facts.ItemId} at version {hit.State.Version}.");
                 rows++;
             }
 
