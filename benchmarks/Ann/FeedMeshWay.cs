@@ -71,7 +71,7 @@ internal sealed class FeedMeshWay(FeedMeshIndex index, string name, int knobMax,
 
     /// <summary>So many clusters at least, and as many more as it takes to hold k.</summary>
     public static FeedMeshWay Probing(FeedMeshIndex index, int clusters) => new(
-        index, $"{clusters}", clusters, (shape, knob) => shape with { ExactRowsMax = 0, ProbesMin = knob, RowsPerResult = 1 });
+        index, $"{clusters}", clusters, (shape, knob) => shape with { ExactRowsMax = 0, ProbesMin = knob, RowsPerResult = 1, FarShareMax = 1 });
 
     /// <summary>All rows that pass are scored.</summary>
     public static FeedMeshWay Exact(FeedMeshIndex index, int clusters) => new(index, $"{clusters} exact", 1, (shape, _) => shape with { ExactRowsMax = int.MaxValue / 8 });

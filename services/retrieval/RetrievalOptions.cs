@@ -66,6 +66,13 @@ public sealed class RetrievalOptions
     [Range(1, 100_000)]
     public int RowsPerResult { get; init; } = 64;
 
+    /// <summary>
+    /// Share of the results that may come from the farther half of the clusters probed: where it is more, clusters beyond are likely to hold more, and twice as
+    /// many are probed. So vectors without structure are found at a higher price, where a fixed number of clusters would lose them. 1 turns it off. Default 0.02.
+    /// </summary>
+    [Range(0, 1)]
+    public double FarShareMax { get; init; } = 0.02;
+
     /// <summary>Bits of the Bloom signature of an item's rare filter values, a power of two. Default 1,024 (128 bytes an item).</summary>
     [Range(64, 65_536)]
     public int BloomBits { get; init; } = 1_024;

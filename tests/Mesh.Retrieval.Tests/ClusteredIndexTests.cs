@@ -176,6 +176,39 @@ public sealed class ClusteredIndexTests(CatalogueFixture fixture) : IClassFixtur
         Assert.Equal(flat.Search(query, 50, both, CancellationToken.None), index.Search(query, 50, both, CancellationToken.None), SameRow);
     }
 
+    [Theory, InlineData(1, ""), InlineData(1, "tag:pass-50"), InlineData(3, "")]
+    public void Probing_goes_on_while_the_farther_clusters_give_much(int queries, string filter)
+    {
+        // Vectors without structure, in clusters that say nothing of them.
+        var random = new Random(12);
+        ClusterShape shape = IndexLimits.From(new RetrievalOptions { ExactRowsMax = 100, ProbesMin = 4, RowsPerResult = 1 }).Clusters;
+        ClusteredVectorIndex index = new(20_000, shape);
+        var flat = new FlatVectorIndex(20_000);
+        for (int i = 0; i < 10_000; i++)
+        {
+            var item = new Item { ItemId = $"item-{i}" };
+            if (random.Next(2) == 0) item.Tags.Add("pass-50");
+            var facts = new ItemFacts(item, [(uint)random.Next(64)]);
+            float[] vector = Make.RandomVector(random, 16);
+            foreach (IVectorIndex one in (IVectorIndex[])[index, flat])
+            {
+                var row = new Row();
+                row.State = new RowState(facts, new Counters(), new Eligibility(), (ulong)i + 1, one.Upsert(row, facts, new Eligibility(), vector));
+                one.Publish();
+            }
+        }
+
+        var query = new QueryVectors([.. Enumerable.Range(0, queries).SelectMany(_ => Make.RandomVector(random, 16))], 16);
+        RowFilter rows = Catalogue.Filter(filter);
+        HashSet<string> expected = [.. flat.Search(query, Wanted, rows, CancellationToken.None).Select(hit => hit.State.Facts.ItemId)];
+        int Found(ClusterShape with) => index.Search(query, Wanted, rows, with, CancellationToken.None).Count(hit => expected.Contains(hit.State.Facts.ItemId));
+
+        Assert.InRange(Found(shape), 99, Wanted);
+        Assert.InRange(Found(shape with { FarShareMax = 1 }), 1, 60);
+        Assert.All(index.SearchEach(query, Wanted, rows, CancellationToken.None), (found, q) => Assert.Equal(
+            index.Search(query.Each().ElementAt(q), Wanted, rows, CancellationToken.None), found, SameRow));
+    }
+
     [Fact]
     public void Probing_goes_on_until_the_limit_is_filled()
     {

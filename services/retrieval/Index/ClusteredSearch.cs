@@ -17,7 +17,8 @@ namespace Mesh.Retrieval.Index;
 /// largest similarity are among the k best by one.</item>
 /// <item>Checks, best first, until k are found: they read a row's state, three cache misses, so they come last, and only what the request
 /// excludes is left out before. Where they leave fewer than k, the search is done again over more clusters with every row checked before it
-/// counts.</item>
+/// counts. And where the farther half of the clusters probed gave more than a few of the k best, clusters beyond are likely to hold more, and twice
+/// as many are probed.</item>
 /// </list>
 /// </summary>
 internal sealed class ClusteredSearch
@@ -59,6 +60,8 @@ internal sealed class ClusteredSearch
     private readonly int _clusters; // there were so many when the search began
     private readonly SearchTeam? _team;
     private ScanHits _coarse = null!;
+    private int _nearSegments; // at the front of the order: those of the nearer half of the clusters
+    private int _far;          // of the rows found last: so many lie in the farther half of the clusters probed
 
     /// <param name="slots">Published when the search began.</param>
     /// <param name="team">To share the work with; null: the calling thread does all of it.</param>
@@ -83,28 +86,28 @@ internal sealed class ClusteredSearch
     public List<RowHit> Run() => TryScoreAll(out double needed, out double passes) ? ScoreAdmitted(_queries) : Probe(needed, passes);
 
     /// <summary>
-    /// The k best of each query, in one pass over what they look at together. Null for a query of which the checks left too few: it has to be
-    /// searched for alone.
+    /// The k best of each query, in one pass over what they look at together. Null for a query of which the checks left too few, or that has more
+    /// in clusters beyond: it has to be searched for alone.
     /// </summary>
     public List<RowHit>?[] RunEach()
     {
         QueryVectors[] each = [.. _queries.Each()];
-        if (TryScoreAll(out double needed, out double passes)) return [.. each.Select(ScoreAdmitted)];
+        if (TryScoreAll(out double needed, out double passes)) return [.. each.Select(one => ScoreAdmitted(one))];
 
         int probes = ProbesFor(needed, passes);
         OrderNearest(ref probes, needed, out bool isSparse);
-        if (isSparse) return [.. each.Select(one => FullOrNull(ScoreAdmitted(one)))];
+        if (isSparse) return [.. each.Select((one, q) => FullOrNull(ScoreAdmitted(one, 1ul << q)))];
 
         ProbeHits[] hits = Scan(isChecked: false);
         return [.. each.Select((one, q) =>
         {
             _scratch.Places.Clear();
             hits[q].AddBest(_scratch.Places);
-            return FullOrNull(Pick(one, _scratch.Places.Count));
+            return FullOrNull(Pick(one, _scratch.Places.Count, 1ul << q));
         })];
     }
 
-    private List<RowHit>? FullOrNull(List<RowHit> found) => found.Count == _k ? found : null;
+    private List<RowHit>? FullOrNull(List<RowHit> found) => found.Count == _k && !HasMoreAfar() ? found : null;
 
     // Asks the filter of all segments where what it admits is then to be scored whole.
     private bool TryScoreAll(out double needed, out double passes)
@@ -162,20 +165,29 @@ internal sealed class ClusteredSearch
     private List<RowHit> Probe(double needed, double passes)
     {
         int probes = ProbesFor(needed, passes);
-        for (bool isChecked = false; ; isChecked = true, probes = Math.Min(_clusters, 4 * probes))
+        for (bool isChecked = false; ;)
         {
             OrderNearest(ref probes, needed, out bool isSparse);
             bool isComplete = true;
             List<RowHit> found = isSparse ? ScoreAdmitted(_queries) : ScanAndPick(isChecked, out isComplete);
-            if (found.Count == _k || ((isComplete || isChecked) && probes == _clusters)) return found;
+            bool isFull = found.Count == _k;
+            if (isFull && !HasMoreAfar()) return found;
+            if (probes == _clusters && (isFull || isComplete || isChecked)) return found;
+
+            isChecked |= !isFull;
+            probes = Math.Min(_clusters, (isFull ? 2 : 4) * probes);
         }
     }
+
+    // Whether the farther half of the clusters gave so much that those beyond are likely to hold more.
+    private bool HasMoreAfar() => _far > Math.Max(1, _shape.FarShareMax * _k);
 
     // The segments of the clusters nearest to each query vector, with the filter asked; and whether few of their rows pass it.
     private void OrderNearest(ref int probes, double needed, out bool isSparse)
     {
         _scratch.Union.Clear();
         _scratch.ProbedBy(_admission.Segments).Clear();
+        _scratch.NearTo(_admission.Segments).Clear();
         int probesMost = probes;
         for (int q = 0; q < _queries.Count; q++)
         {
@@ -189,12 +201,15 @@ internal sealed class ClusteredSearch
             }
 
             probesMost = Math.Max(probesMost, own);
-            Span<ulong> probedBy = _scratch.ProbedBy(_admission.Segments);
-            foreach (int number in _scratch.Order)
+            Span<ulong> probedBy = _scratch.ProbedBy(_admission.Segments), nearTo = _scratch.NearTo(_admission.Segments);
+            ReadOnlySpan<int> order = CollectionsMarshal.AsSpan(_scratch.Order);
+            foreach (int number in order)
             {
                 if (probedBy[number] == 0) _scratch.Union.Add(number);
                 probedBy[number] |= 1ul << q;
             }
+
+            foreach (int number in order[.._nearSegments]) nearTo[number] |= 1ul << q;
         }
 
         probes = probesMost;
@@ -225,15 +240,45 @@ internal sealed class ClusteredSearch
         TopSelect.Keep(dots, ordinals, probes);
         dots = dots[..Math.Min(probes, dots.Length)];
         ordinals = ordinals[..dots.Length];
+        int near = (dots.Length + 1) / 2;
         if (dots.Length <= SortedMax)
         {
             dots.Sort(ordinals);
             ordinals.Reverse();
         }
+        else
+        {
+            near = PutNearerHalfFirst(dots, ordinals);
+        }
 
         _scratch.Order.Clear();
         if (_index.WithoutCodes is { } withoutCodes) AddSegments(withoutCodes);
         ReadOnlySpan<Cluster> clusters = _index.Clusters;
+        AddClusters(clusters, ordinals[..near]);
+        _nearSegments = _scratch.Order.Count;
+        AddClusters(clusters, ordinals[near..]);
+    }
+
+    // Where the nearer half ends: a little later where clusters are as near as its last.
+    private int PutNearerHalfFirst(Span<int> dots, Span<int> ordinals)
+    {
+        Span<int> some = _scratch.Sorting(2 * dots.Length);
+        dots.CopyTo(some);
+        ordinals.CopyTo(some[dots.Length..]);
+        int last = TopSelect.Keep(some[..dots.Length], some[dots.Length..], (dots.Length + 1) / 2), near = 0;
+        for (int i = 0; i < dots.Length; i++)
+        {
+            if (dots[i] < last) continue;
+            (dots[i], dots[near]) = (dots[near], dots[i]);
+            (ordinals[i], ordinals[near]) = (ordinals[near], ordinals[i]);
+            near++;
+        }
+
+        return near;
+    }
+
+    private void AddClusters(ReadOnlySpan<Cluster> clusters, ReadOnlySpan<int> ordinals)
+    {
         foreach (int ordinal in ordinals)
         {
             if (!clusters[ordinal].IsAlwaysProbed) AddSegments(clusters[ordinal]);
@@ -248,15 +293,15 @@ internal sealed class ClusteredSearch
         }
     }
 
-    private List<RowHit> ScoreAdmitted(QueryVectors queries)
+    private List<RowHit> ScoreAdmitted(QueryVectors queries, ulong numbers = ulong.MaxValue)
     {
         int count = CollectAdmitted();
         int checkedMost = (int)Math.Min(count, _k + (_k / 8) + 16 + (long)_filter.ExcludedMax);
-        List<RowHit> found = Pick(queries, checkedMost);
+        List<RowHit> found = Pick(queries, checkedMost, numbers);
         if (found.Count == _k || checkedMost == count) return found;
 
         CollectAdmitted(); // a selection has left out what now counts
-        return Pick(queries, count);
+        return Pick(queries, count, numbers);
     }
 
     private int CollectAdmitted()
@@ -284,7 +329,7 @@ internal sealed class ClusteredSearch
         }
 
         if (found.Length > 1) DropRepeated(_scratch.Places);
-        return Pick(_queries, _scratch.Places.Count);
+        return Pick(_queries, _scratch.Places.Count, ulong.MaxValue);
     }
 
     private ProbeHits[] Scan(bool isChecked)
@@ -363,8 +408,11 @@ internal sealed class ClusteredSearch
     }
 
     // Scores the collected places, and checks the best of them until k are found.
-    private List<RowHit> Pick(QueryVectors queries, int checkedMost)
+    // numbers: a bit for each of the queries, by its number among all of the search.
+    private List<RowHit> Pick(QueryVectors queries, int checkedMost, ulong numbers)
     {
+        ReadOnlySpan<ulong> nearTo = _scratch.NearTo(_admission.Segments);
+        _far = 0;
         Score(queries);
         Span<int> scores = CollectionsMarshal.AsSpan(_scratch.Scores), places = CollectionsMarshal.AsSpan(_scratch.Places);
         if (checkedMost < scores.Length)
@@ -390,7 +438,9 @@ internal sealed class ClusteredSearch
                 Check(from, ahead, results);
             }
 
+            if (results[from].State is null) continue;
             Offer(top, queries, scores[from], results[from]);
+            if ((nearTo[places[from] >> Segment.PlaceBits] & numbers) == 0) _far++;
         }
 
         return top.Take();
@@ -406,7 +456,7 @@ internal sealed class ClusteredSearch
 
     private void Offer(BestFirst top, QueryVectors queries, int inverted, in Checked result)
     {
-        if (result.State is not { } state) return;
+        RowState state = result.State!;
         if (result.HasMoved) top.AddOutOfTurn(new RowHit(queries.Best(_index.VectorAt(state.Slot)), result.Row, state));
         else top.Add(inverted, new RowHit(TopSelect.FromOrdered(~inverted), result.Row, state));
     }

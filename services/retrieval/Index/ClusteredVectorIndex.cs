@@ -16,6 +16,9 @@ namespace Mesh.Retrieval.Index;
 /// <summary>How an index of clusters searches; see <see cref="RetrievalOptions"/>.</summary>
 internal sealed record ClusterShape(int ExactRowsMax, int ProbesMin, int RowsPerResult, FilterShape Filter, int CoarseLevels, int ClustersMax)
 {
+    /// <summary>Share of the results that the farther half of the clusters may give before twice as many are probed; 1: however many.</summary>
+    public double FarShareMax { get; init; } = 1;
+
     /// <summary>Threads that one search may use.</summary>
     public int Threads { get; init; } = 1;
 

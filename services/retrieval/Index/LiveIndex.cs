@@ -360,6 +360,7 @@ internal sealed record IndexLimits(int ItemsMax, RingLimits Rings, int PrefixDep
             new FilterShape(options.BloomBits, options.BloomHashes, options.FrequentShareMin, options.FrequentValuesMax) { MaskBytesMax = (long)options.FilterMaskMegabytesMax << 20 },
             options.CoarseLevels, options.ClustersMax)
         {
+            FarShareMax = options.FarShareMax,
             Threads = options.SearchThreadsMax,
         },
         options.ReorderMax);

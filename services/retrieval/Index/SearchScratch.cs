@@ -12,7 +12,7 @@ internal sealed class SearchScratch
     private static SearchScratch? s_free;
 
     private int[] _coarseDots = [], _coarseOrdinals = [], _sorting = [];
-    private ulong[] _clusterWords = [], _probedBy = [];
+    private ulong[] _clusterWords = [], _probedBy = [], _nearTo = [];
     private readonly List<ScanHits> _hits = [];
     private ScanHits? _coarse;
     private nint[] _addresses = [];
@@ -69,6 +69,9 @@ internal sealed class SearchScratch
 
     /// <summary>A bit for each query that looks at a segment.</summary>
     public Span<ulong> ProbedBy(int segments) => Grown(ref _probedBy, segments);
+
+    /// <summary>A bit for each query for which a segment is of the nearer half of those that it looks at.</summary>
+    public Span<ulong> NearTo(int segments) => Grown(ref _nearTo, segments);
 
     public Span<ulong> ClusterWords(int words) => Grown(ref _clusterWords, words);
 
