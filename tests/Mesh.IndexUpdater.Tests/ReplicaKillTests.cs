@@ -51,7 +51,7 @@ public sealed class ReplicaKillTests
             RowsDigest? held = null;
             await replica.UntilAsync(
                 async () => (held = await replica.GetAsync<RowsDigest>("digest")) is not null && (held.Items, held.Digest) == (log.Items, log.Digest),
-                $"a replica has {log}, not {held} ({drawn})");
+                () => $"a replica has {log}; it has {held} ({drawn})");
             Assert.True(held!.Sequence >= log.Sequence, $"{held} is not past {log} ({drawn})");
             Assert.Equal(log.ModelVersion, held.ModelVersion);
         }

@@ -93,7 +93,10 @@ internal sealed class ServiceProcess(string project, RunningSidecar sidecar, int
         }
     }
 
-    public async Task UntilAsync(Func<Task<bool>> condition, string what)
+    public Task UntilAsync(Func<Task<bool>> condition, string what) => UntilAsync(condition, () => what);
+
+    /// <param name="what">Asked where it did not come true, so that it can tell what was seen last.</param>
+    public async Task UntilAsync(Func<Task<bool>> condition, Func<string> what)
     {
         long started = Stopwatch.GetTimestamp();
         while (true)
@@ -107,7 +110,7 @@ internal sealed class ServiceProcess(string project, RunningSidecar sidecar, int
                 // Not up yet.
             }
 
-            if (Stopwatch.GetElapsedTime(started) > Patience) throw new TimeoutException($"Not within {Patience.TotalSeconds:0} s: {what}.\n{Output}");
+            if (Stopwatch.GetElapsedTime(started) > Patience) throw new TimeoutException($"Not within {Patience.TotalSeconds:0} s: {what()}.\n{Output}");
             await Task.Delay(25);
         }
     }
