@@ -49,12 +49,13 @@ internal sealed class PauseBenchmark : IBenchmark
 
             double[] cpu = [.. taken.Select(one => one.CpuMs).OrderDescending()], clock = [.. taken.Select(one => one.Ms).OrderDescending()];
             (figures[$"{phase}_longest_cpu_ms"], figures[$"{phase}_mean_cpu_ms"]) = (cpu[0], cpu.Average());
-            rows.Add([phase, Text(cpu[0]), Text(cpu[4]), Text(cpu[99]), $"{cpu.Count(static ms => ms > 5)}", Text(1_000 * cpu.Average()), Text(clock[0]), $"{((ClusteredVectorIndex)index.Vectors).Filters.FrequentValues}"]);
+            string at = string.Join(' ', taken.Index().OrderByDescending(static one => one.Item.CpuMs).Take(4).Select(static one => $"{one.Index:N0}"));
+            rows.Add([phase, Text(cpu[0]), Text(cpu[4]), Text(cpu[99]), $"{cpu.Count(static ms => ms > 5)}", Text(1_000 * cpu.Average()), Text(clock[0]), at, $"{((ClusteredVectorIndex)index.Vectors).Filters.FrequentValues}"]);
         }
 
         Figures.Print(
             $"pause: {items} x {options["dimensions"]}, one delta after the other",
-            ["items", "longest, CPU ms", "5th", "100th", "over 5 ms", "mean, CPU us", "longest by the clock", "frequent values"], rows);
+            ["items", "longest, CPU ms", "5th", "100th", "over 5 ms", "mean, CPU us", "longest by the clock", "longest four at", "frequent values"], rows);
         GC.KeepAlive(index);
         return Task.FromResult(figures);
     }

@@ -114,8 +114,8 @@ public sealed class SnapshotRows
         return attributes.Length % 2 == 0 ? attributes : throw new SnapshotFormatException($"Row {row} has an attribute without a value.");
     }
 
-    /// <summary>The row's counters; null where it has none.</summary>
-    public Counters? CountersAt(int row) => (_present.Data.Span[row] & SnapshotRowsBuilder.HasCounters) != 0 ? CountersOf(row) : null;
+    /// <summary>Whether the row has <see cref="Counters"/>; they are zeros where it has none.</summary>
+    public bool HasCounters(int row) => (_present.Data.Span[row] & SnapshotRowsBuilder.HasCounters) != 0;
 
     /// <summary>Who may see the row; null where nothing is said.</summary>
     public Eligibility? EligibilityAt(int row) => (_present.Data.Span[row] & SnapshotRowsBuilder.HasEligibility) != 0 ? EligibilityOf(row) : null;
@@ -156,7 +156,7 @@ public sealed class SnapshotRows
             foreach (ushort code in Codes.Slice(row * CodeLevels, CodeLevels)) itemRow.Codes.Add(code);
         }
 
-        if ((present & SnapshotRowsBuilder.HasCounters) != 0) itemRow.Counters = CountersOf(row);
+        if (HasCounters(row)) itemRow.Counters = CountersOf(row);
         if ((present & SnapshotRowsBuilder.HasEligibility) != 0) itemRow.Eligibility = EligibilityOf(row);
         return itemRow;
     }

@@ -208,4 +208,27 @@ public sealed class LiveIndexTests
         Assert.Contains(reason, said, StringComparison.Ordinal);
         Assert.Equal(delta.Sequence, index.Sequence);
     }
+
+    [Fact]
+    public void Counters_of_a_snapshot_row_are_its_numbers_whichever_way_they_are_asked()
+    {
+        int count = ActionTaxonomy.Default.CounterCount;
+        float[] numbers = [.. Enumerable.Range(0, 3 * count).Select(i => (float)i)];
+        var facts = new ItemFacts(new Item { ItemId = "a" }, []);
+        var message = new Counters { AsOfMs = 77, Counts = { numbers.Skip(count).Take(count) } };
+        var told = new RowState(facts, message, new Eligibility(), 5, 3);
+        var state = new RowState(facts, numbers, row: 1, 77, new Eligibility(), 5, 3);
+
+        foreach (RowState same in (RowState[])[state, state.At(9), state.With(new Eligibility { Hidden = true }, 6), state.At(9).With(new Eligibility(), 7)])
+        {
+            Assert.Equal(told.Engagement, same.Engagement);
+            Assert.Equal(77, same.EngagementAsOfMs);
+            Assert.Equal(message.Counts, Enumerable.Range(0, same.CountsHeld).Select(same.CountOf));
+            Assert.Equal(message, same.Counters);
+            Assert.Same(same.Counters, same.Counters);
+        }
+
+        Assert.Equal(new RowVersions(5, 5, 5), state.Versions);
+        Assert.Equal(4, state.With(new Counters { Counts = { 4 } }, 8).CountOf(0));
+    }
 }

@@ -47,11 +47,12 @@ internal sealed class SnapshotBulk : BulkRows
         var parallel = new ParallelOptions { MaxDegreeOfParallelism = threads, CancellationToken = cancellation };
         Parallel.For(0, files.Count, parallel, static () => new StringPool(), (file, _, pool) =>
         {
+            float[] counts = files[file].Counters.ToArray(); // as long as a row has its first counters
             for (int i = 0; i < files[file].Count; i++)
             {
                 int slot = firsts[file] + i;
                 sources[slot] = (file, i);
-                rows[slot] = new Row { State = StateOf(files[file], i, slot, pool) };
+                rows[slot] = new Row { State = StateOf(files[file], i, slot, counts, pool) };
             }
 
             return pool;
@@ -64,10 +65,13 @@ internal sealed class SnapshotBulk : BulkRows
 
     public override ReadOnlySpan<float> Vector(int row) => VectorOf(_files, _sources[row]);
 
-    private static RowState StateOf(SnapshotRows file, int row, int slot, StringPool pool)
+    private static RowState StateOf(SnapshotRows file, int row, int slot, float[] counts, StringPool pool)
     {
         Eligibility eligibility = file.IsForEverybody(row) ? Everybody : file.EligibilityAt(row) ?? Everybody;
-        return new RowState(new ItemFacts(file, row, pool), file.CountersAt(row) ?? None, eligibility, file.Versions[row], slot);
+        var facts = new ItemFacts(file, row, pool);
+        return file.HasCounters(row)
+            ? new RowState(facts, counts, row, file.CountersAsOfMs[row], eligibility, file.Versions[row], slot)
+            : new RowState(facts, None, eligibility, file.Versions[row], slot);
     }
 
     private static ReadOnlySpan<float> VectorOf(IReadOnlyList<SnapshotRows> files, (int File, int Row) source) =>

@@ -53,7 +53,7 @@ internal sealed class ValueScan(ValueFormula formula, SourceQuery query)
     private void ReadColumns(RowState state, double similarity)
     {
         // One power for all counts of the row; rates need none, as both their parts decay alike.
-        double decay = _readsCounts ? DecayedCounter.Factor(state.Counters.AsOfMs, query.NowMs, _halfLifeMs) : 0;
+        double decay = _readsCounts ? DecayedCounter.Factor(state.EngagementAsOfMs, query.NowMs, _halfLifeMs) : 0;
         ReadOnlySpan<ValueColumn> columns = formula.Columns;
         for (int i = 0; i < columns.Length; i++)
         {
@@ -65,19 +65,19 @@ internal sealed class ValueScan(ValueFormula formula, SourceQuery query)
                 ValueField.Engagement => state.EngagementAt(query.NowMs, _halfLifeMs),
                 ValueField.Trending => query.Index.Trending.ScoreOf(state, query.ServerNowMs, _halfLifeMs),
                 ValueField.InNetwork => _follows!.Contains(state.Facts.AuthorId) ? 1 : 0,
-                ValueField.Count => CountAt(state.Counters, columns[i].Action) * decay,
-                _ => RateOf(state.Counters, columns[i].Action),
+                ValueField.Count => CountAt(state, columns[i].Action) * decay,
+                _ => RateOf(state, columns[i].Action),
             };
         }
     }
 
-    private static double RateOf(Counters counters, int action)
+    private static double RateOf(RowState state, int action)
     {
-        double impressions = CountAt(counters, ActionTaxonomy.Default.ImpressionIndex);
-        return impressions > 0 ? CountAt(counters, action) / impressions : 0;
+        double impressions = CountAt(state, ActionTaxonomy.Default.ImpressionIndex);
+        return impressions > 0 ? CountAt(state, action) / impressions : 0;
     }
 
     // Counters come from another process: what is missing, negative or not a number counts as nothing.
-    private static double CountAt(Counters counters, int index) =>
-        index < counters.Counts.Count && float.IsFinite(counters.Counts[index]) ? Math.Max(0, counters.Counts[index]) : 0;
+    private static double CountAt(RowState state, int index) =>
+        index < state.CountsHeld && float.IsFinite(state.CountOf(index)) ? Math.Max(0, state.CountOf(index)) : 0;
 }
