@@ -43,12 +43,14 @@ internal sealed class AnnRun(
 
         await sweep.ScoutAsync(mesh);
         await sweep.ScoutAsync(faiss);
+        List<AnnWay> newFilters = [.. mesh.OfType<FeedMeshWay>().Select(way => way.WithNewFilters())];
+        await sweep.ScoutAsync(newFilters);
         double shippedRecall = await sweep.RecallAsync(shipped);
         double[] shippedQps = new double[2];
         foreach (bool isBatch in (bool[])[false, true])
         {
-            AnnResult?[][] results = await sweep.TimeAsync([faiss, mesh], isBatch, seconds, rounds);
-            for (int r = 0; r < recalls.Length; r++) Add(new AnnRow(set, cost, k, recalls[r], isBatch, results[1][r], results[0][r]));
+            AnnResult?[][] results = await sweep.TimeAsync(set.IsOpen ? [faiss, mesh] : [faiss, mesh, newFilters], isBatch, seconds, rounds);
+            for (int r = 0; r < recalls.Length; r++) Add(new AnnRow(set, cost, k, recalls[r], isBatch, results[1][r], results[^1][r], results[0][r]));
             shippedQps[isBatch ? 1 : 0] = await sweep.TimeAsync(shipped, isBatch, seconds, 1);
         }
 

@@ -9,8 +9,8 @@ internal sealed record AnnChoice(AnnWay Way, int Variant, AnnPoint Reaches, AnnP
 /// <summary>A setting and its recall.</summary>
 internal readonly record struct AnnPoint(int Knob, double Recall);
 
-/// <summary>What a side reached at a recall: queries per second, the same with filters never asked before, and by which setting.</summary>
-internal sealed record AnnResult(double Qps, double UnpreparedQps, AnnChoice Choice);
+/// <summary>What a side reached at a recall: queries per second, and by which setting.</summary>
+internal sealed record AnnResult(double Qps, AnnChoice Choice);
 
 /// <summary>
 /// Sweeps the ways of two sides at one filter set and one k. First each knob is turned up in doubling steps, until the highest recall is
@@ -40,6 +40,12 @@ internal sealed class AnnSweep(AnnTruth truth, AnnFilterSet filters, int k, doub
         var bestQps = new double[recalls.Length]; // of the ways so far
         foreach (AnnWay way in side.Where(way => way.Serves(filters)))
         {
+            if (way.Twin is { } twin && _curves.TryGetValue(twin, out var known))
+            {
+                _curves[way] = known;
+                continue;
+            }
+
             var curve = _curves[way] = [];
             for (int knob = 1; ; knob = Math.Min(way.KnobMax, 2 * knob))
             {
@@ -75,7 +81,7 @@ internal sealed class AnnSweep(AnnTruth truth, AnnFilterSet filters, int k, doub
         }
 
         List<(AnnWay Way, int Knob, int Variant)>[] points = [.. choices.Select(side => side.SelectMany(list => list)
-            .SelectMany(choice => new[] { choice.Below, choice.Reaches }.OfType<AnnPoint>().SelectMany(point => new[] { choice.Variant, choice.Way.Unprepared(choice.Variant) }.Distinct().Select(variant => (choice.Way, point.Knob, variant))))
+            .SelectMany(choice => new[] { choice.Below, choice.Reaches }.OfType<AnnPoint>().Select(point => (choice.Way, point.Knob, choice.Variant)))
             .Distinct().ToList())];
         for (int round = 0; round < rounds; round++)
         {
@@ -86,7 +92,7 @@ internal sealed class AnnSweep(AnnTruth truth, AnnFilterSet filters, int k, doub
         }
 
         return [.. choices.Select(side => side.Select((list, r) => list
-            .Select(choice => new AnnResult(QpsAt(choice, choice.Variant, recalls[r], isBatch), QpsAt(choice, choice.Way.Unprepared(choice.Variant), recalls[r], isBatch), choice)).MaxBy(result => result.Qps)).ToArray())];
+            .Select(choice => new AnnResult(QpsAt(choice, recalls[r], isBatch), choice)).MaxBy(result => result.Qps)).ToArray())];
     }
 
     /// <summary>Times a way without a knob.</summary>
@@ -109,12 +115,12 @@ internal sealed class AnnSweep(AnnTruth truth, AnnFilterSet filters, int k, doub
         return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
     }
 
-    private double QpsAt(AnnChoice choice, int variant, double recall, bool isBatch)
+    private double QpsAt(AnnChoice choice, double recall, bool isBatch)
     {
-        double reached = Median(_timed[(choice.Way, choice.Reaches.Knob, variant, isBatch)]);
+        double reached = Median(_timed[(choice.Way, choice.Reaches.Knob, choice.Variant, isBatch)]);
         if (choice.Below is not { } below) return reached;
 
-        double faster = Median(_timed[(choice.Way, below.Knob, variant, isBatch)]);
+        double faster = Median(_timed[(choice.Way, below.Knob, choice.Variant, isBatch)]);
         return Interpolate(recall, (below.Recall, faster), (choice.Reaches.Recall, reached));
     }
 

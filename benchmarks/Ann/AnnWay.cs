@@ -14,8 +14,8 @@ internal abstract class AnnWay(string name, int knobMax)
     /// <summary>Settings that change the time and not the answer; the better counts.</summary>
     public virtual int Variants(AnnFilterSet filters, bool isBatch) => 1;
 
-    /// <summary>The variant as it is for a filter that was never asked before; itself where that makes no difference.</summary>
-    public virtual int Unprepared(int variant) => variant;
+    /// <summary>A way that finds the same rows by the same knob, in another time; null where there is none.</summary>
+    public virtual AnnWay? Twin => null;
 
     public virtual string Describe(int knob, int variant) => knobMax == 1 ? name : $"{name} p{knob}";
 

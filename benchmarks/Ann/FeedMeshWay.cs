@@ -65,7 +65,7 @@ internal sealed class FeedMeshIndex
 /// A search of FeedMesh with a shape that depends on the knob. A single query has one thread or two, whichever is
 /// faster; a batch two, which take queries in turn.
 /// </summary>
-internal sealed class FeedMeshWay(FeedMeshIndex index, string name, int knobMax, Func<ClusterShape, int, ClusterShape> shapeOf) : AnnWay(name, knobMax)
+internal sealed class FeedMeshWay(FeedMeshIndex index, string name, int knobMax, Func<ClusterShape, int, ClusterShape> shapeOf, AnnWay? twin = null) : AnnWay(name, knobMax)
 {
     private const int BatchThreads = 2;
 
@@ -79,10 +79,10 @@ internal sealed class FeedMeshWay(FeedMeshIndex index, string name, int knobMax,
     /// <summary>The way and the clusters that the default options choose.</summary>
     public static FeedMeshWay AsShipped(FeedMeshIndex index, int clusters) => new(index, $"{clusters} as shipped", 1, (shape, _) => shape);
 
-    // Variants: threads less 1, and from here on with nothing kept of the filter's last search.
-    private const int FreshFrom = 2;
+    /// <summary>The same, as it is for filters that were never asked before: nothing is kept of them.</summary>
+    public FeedMeshWay WithNewFilters() => new(index, Name, KnobMax, (shape, knob) => shapeOf(shape, knob) with { KeepsMasks = false }, twin: this);
 
-    public override int Unprepared(int variant) => FreshFrom + variant;
+    public override AnnWay? Twin => twin;
 
     public override int Variants(AnnFilterSet filters, bool isBatch) => isBatch ? 1 : 2;
 
@@ -103,7 +103,7 @@ internal sealed class FeedMeshWay(FeedMeshIndex index, string name, int knobMax,
 
     public override Task<double> RunAsync(AnnFilterSet filters, int k, int knob, bool isBatch, int variant, double seconds, CancellationToken cancellation)
     {
-        ClusterShape shape = shapeOf(index.Index.Shape, knob) with { Threads = 1 + (variant % FreshFrom), KeepsMasks = variant < FreshFrom };
+        ClusterShape shape = shapeOf(index.Index.Shape, knob) with { Threads = 1 + variant };
         int taken = -1, end = int.MaxValue, done = 0;
         long started = Stopwatch.GetTimestamp();
         void Work()
