@@ -8,6 +8,9 @@ namespace Mesh.Benchmarks.Ann;
 /// </summary>
 internal sealed record SelectorCost(double OneUs, double TwoUs, double CompileUs)
 {
+    // Code that has just begun is compiled again meanwhile, which took a selector from 84 to 400 us.
+    private const double WarmUpSeconds = 0.5, RoundSeconds = 0.2;
+
     public static SelectorCost Measure(ValueBitmaps bitmaps, FeedMeshIndex index, AnnFilterSet filters, int rounds)
     {
         if (filters.IsOpen) return new SelectorCost(0, 0, 0);
@@ -44,9 +47,11 @@ internal sealed record SelectorCost(double OneUs, double TwoUs, double CompileUs
         {
             for (int i = 0; i < cases.Length; i++)
             {
+                double seconds = round < 0 ? WarmUpSeconds : RoundSeconds;
                 long started = Stopwatch.GetTimestamp();
-                cases[i]();
-                if (round >= 0) us[i].Add(Stopwatch.GetElapsedTime(started).TotalMicroseconds / queries);
+                int times = 0;
+                for (; times == 0 || Stopwatch.GetElapsedTime(started).TotalSeconds < seconds; times++) cases[i]();
+                if (round >= 0) us[i].Add(Stopwatch.GetElapsedTime(started).TotalMicroseconds / times / queries);
             }
         }
 

@@ -38,7 +38,7 @@ internal sealed partial class FilterRows(FilterShape shape)
     public FilterShape Shape => shape;
 
     /// <summary>Memory for the masks of filters that come again; null where none are kept.</summary>
-    public MaskBudget? Masks { get; } = shape.MaskBytesMax > 0 ? new MaskBudget(shape.MaskBytesMax) : null;
+    public MaskBudget? Masks { get; } = shape.MaskBytesMax > 0 ? new MaskBudget(shape.MaskBytesMax, TimeProvider.System) : null;
 
     /// <summary>Exact rows that a segment has room for: what new segments are made with.</summary>
     public int Capacity { get; private set; } = RowsStep;
