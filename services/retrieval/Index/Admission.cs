@@ -74,15 +74,15 @@ internal sealed class Admission
     }
 
     /// <summary>Asks the bits of a group of segments, each row of their chunk from end to end. Any thread, each group once.</summary>
+    /// <param name="end">Of the group: <see cref="GroupEnd"/>.</param>
     /// <returns>How many rows are admitted.</returns>
-    public long LookGroup(int from, CancellationToken cancellation)
+    public long LookGroup(int from, int end, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
         BitPlan plan = _plan; // another thread may find it outdated
-        int end = GroupEnd(from);
         FilterBits first = _index.Segments[from].Filter, last = _index.Segments[end - 1].Filter;
         Span<ulong> mask = _masks.AsSpan(_spans[from].FirstWord, last.First + last.Words - first.First);
-        KeptMask? kept = _hasChangedPlan ? null : _kept?.Of(last);
+        KeptMask? kept = _kept?.Of(last);
         long rows = 0;
         if (kept is not null && Holds(kept, from, end, mask))
         {
@@ -133,6 +133,9 @@ internal sealed class Admission
     /// <summary>Rows admitted of a segment that was looked at.</summary>
     public int Count(int number) => _admitted[number];
 
+    /// <summary>Places of a segment, taken or not.</summary>
+    public int Capacity(int number) => 64 * _spans[number].Words;
+
     /// <summary>A segment, and which of its places are admitted.</summary>
     public Segment At(int number, out ReadOnlySpan<ulong> mask)
     {
@@ -158,7 +161,7 @@ internal sealed class Admission
     public List<Seen>? TakeAll(int most, List<int> places, CancellationToken cancellation)
     {
         long admitted = 0;
-        for (int from = 0; from < _segments; from = GroupEnd(from)) admitted += LookGroup(from, cancellation);
+        for (int from = 0, end; from < _segments; from = end) admitted += LookGroup(from, end = GroupEnd(from), cancellation);
         if (admitted > most) return null;
 
         places.Clear();
@@ -231,14 +234,14 @@ internal sealed class Admission
     private void Look(int number)
     {
         FilterBits bits = _index.Segments[number].Filter;
-        KeptMask? kept = _hasChangedPlan ? null : _kept?.Of(bits);
+        KeptMask? kept = _kept?.Of(bits);
         if (kept?.TryRead(bits, Mask(number), out _admitted[number], out _versions[number]) == true && !_plan.IsOutdated) return;
 
         while (!_plan.TryAdmit(bits, Mask(number), out _admitted[number], out _versions[number]))
         {
             _plan = BitPlan.For(_filter.Plan, _index.Filters); // whichever thread's comes last: each is asked only after it was found current
             _hasChangedPlan = true; // what the bits of earlier segments decided, the new plan may not ask again
-            kept = null; // of the plan before
+            (_kept, kept) = (null, null); // of the plan before
         }
 
         kept?.Keep(bits, Mask(number), _admitted[number], _versions[number]);

@@ -96,18 +96,19 @@ internal sealed class ClusteredSearch
 
         int probes = ProbesFor(needed, passes);
         OrderNearest(ref probes, needed, out bool isSparse);
-        if (isSparse) return [.. each.Select((one, q) => FullOrNull(ScoreAdmitted(one, 1ul << q)))];
+        bool isAll = probes == _clusters;
+        if (isSparse) return [.. each.Select((one, q) => FullOrNull(ScoreAdmitted(one, 1ul << q), isAll))];
 
         ProbeHits[] hits = Scan(isChecked: false);
         return [.. each.Select((one, q) =>
         {
             _scratch.Places.Clear();
             hits[q].AddBest(_scratch.Places);
-            return FullOrNull(Pick(one, _scratch.Places.Count, 1ul << q));
+            return FullOrNull(Pick(one, _scratch.Places.Count, 1ul << q), isAll);
         })];
     }
 
-    private List<RowHit>? FullOrNull(List<RowHit> found) => found.Count == _k && !HasMoreAfar() ? found : null;
+    private List<RowHit>? FullOrNull(List<RowHit> found, bool isAll) => found.Count == _k && (isAll || !HasMoreAfar()) ? found : null;
 
     // Asks the filter of all segments where what it admits is then to be scored whole.
     private bool TryScoreAll(out double needed, out double passes)
@@ -126,13 +127,13 @@ internal sealed class ClusteredSearch
 
     private long LookAll()
     {
-        List<int> starts = _scratch.Order;
-        starts.Clear();
-        for (int from = 0; from < _admission.Segments; from = _admission.GroupEnd(from)) starts.Add(from);
+        List<int> ends = _scratch.Order;
+        ends.Clear();
+        for (int end = 0; end < _admission.Segments;) ends.Add(end = _admission.GroupEnd(end));
         long rows = 0;
-        Share(starts.Count, 1, (_, from, end) =>
+        Share(ends.Count, 1, (_, first, last) =>
         {
-            for (int i = from; i < end; i++) Interlocked.Add(ref rows, _admission.LookGroup(starts[i], _cancellation));
+            for (int i = first; i < last; i++) Interlocked.Add(ref rows, _admission.LookGroup(i == 0 ? 0 : ends[i - 1], ends[i], _cancellation));
         });
         return rows;
     }
@@ -217,7 +218,7 @@ internal sealed class ClusteredSearch
         foreach (int number in _scratch.Union)
         {
             rows += _admission.Count(number);
-            room += _admission.At(number, out _).Capacity;
+            room += _admission.Capacity(number);
         }
 
         isSparse = rows <= 2 * ProbeHits.Kept(_k) || rows < room / SparseShare;
