@@ -48,7 +48,7 @@ internal sealed class BeamBenchmark : IBenchmark
         {
             foreach (double percent in percents)
             {
-                var query = new SourceQuery(index, interest, QueryVectors.None, [], Filter(Tag(percent)), NowMs, NowMs);
+                var query = new SourceQuery(index, interest, QueryVectors.None, [], RowFilters.Parse($"tag:{Tag(percent)}"), NowMs, NowMs);
                 ICodeDecoding decoding = decoder.Begin(query) ?? throw new InvalidOperationException("The history says nothing.");
                 BeamSearch Search(bool isConstrained) => new(
                     index.Prefixes, decoding, query.Filter, shape, NowMs, isConstrained ? index.Vectors.Admitted(query.Filter, int.MaxValue, cancellation) : null);
@@ -97,10 +97,6 @@ internal sealed class BeamBenchmark : IBenchmark
         sequence.TimesMs.AddRange(Enumerable.Range(0, events).Select(i => NowMs - ((events - i) * 60_000L)));
         return sequence;
     }
-
-    private static RowFilter Filter(string tag) => FilterParser.TryParse($"tag:{tag}", out FilterPlan plan, out string fault)
-        ? new RowFilter(ItemHashSet.Empty, Audience.Anyone, plan)
-        : throw new InvalidOperationException($"The filter {fault}.");
 
     private static Timed Time(int rounds, Func<BeamSearch> make, int limit, CancellationToken cancellation)
     {

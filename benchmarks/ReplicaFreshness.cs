@@ -33,7 +33,7 @@ internal sealed class ReplicaFreshness : IDisposable
         _random = new Random(options.Int("seed"));
         _items = [.. SyntheticSnapshot.Rows(options.Int("items"), options.Int("dimensions"), options.Int("seed"))];
         _queries = [.. Enumerable.Range(0, 64).Select(i => System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(_items[i * 31].Embedding.Span).ToArray())];
-        _filters = [RowFilter.Visible, Filter("language:en"), Filter("tag:tag-7 OR tag:tag-9"), Filter("NOT attribute.category:category-3")];
+        _filters = [RowFilter.Visible, RowFilters.Parse("language:en"), RowFilters.Parse("tag:tag-7 OR tag:tag-9"), RowFilters.Parse("NOT attribute.category:category-3")];
     }
 
     public async Task<Freshness> UpdateInPlaceAsync(CancellationToken cancellation)
@@ -209,10 +209,6 @@ internal sealed class ReplicaFreshness : IDisposable
         .AddSingleton<IndexHolder>().AddSingleton<FollowerState>().AddSingleton<RetrievalMetrics>().AddSingleton<RefusedRows>()
         .AddSingleton<SnapshotLoader>().AddSingleton<IndexFollower>()
         .BuildServiceProvider();
-
-    private static RowFilter Filter(string text) => FilterParser.TryParse(text, out FilterPlan plan, out string fault)
-        ? new RowFilter(ItemHashSet.Empty, Audience.Anyone, plan)
-        : throw new ArgumentException(fault);
 
     private static LoadResult Join(List<LoadResult> rounds) => new([.. rounds.SelectMany(round => round.LatenciesMs).Order()], 0, rounds.Sum(round => round.Seconds));
 

@@ -84,8 +84,8 @@ internal static class StressRows
     {
         RowFilter[] filters =
         [
-            RowFilter.Visible, Filter("tag:even"), Filter("NOT tag:even"), Filter("attribute.stamp:s7 OR attribute.stamp:s8"),
-            Filter("(tag:even OR attribute.stamp:s7 OR attribute.stamp:s9) AND NOT attribute.stamp:s8 AND NOT safety:s10"), // its masks are kept
+            RowFilter.Visible, RowFilters.Parse("tag:even"), RowFilters.Parse("NOT tag:even"), RowFilters.Parse("attribute.stamp:s7 OR attribute.stamp:s8"),
+            RowFilters.Parse("(tag:even OR attribute.stamp:s7 OR attribute.stamp:s9) AND NOT attribute.stamp:s8 AND NOT safety:s10"), // its masks are kept
         ];
         (long searches, long rows) = (0, 0);
         while (!stop.IsCancellationRequested)
@@ -156,8 +156,4 @@ internal static class StressRows
     private static string Tag(ulong stamp) => stamp % 2 == 0 ? "even" : "odd";
 
     private static uint Code(ulong stamp) => (uint)(stamp % 37);
-
-    private static RowFilter Filter(string text) => FilterParser.TryParse(text, out FilterPlan plan, out string fault)
-        ? new RowFilter(ItemHashSet.Empty, Audience.Anyone, plan)
-        : throw new ArgumentException(fault);
 }

@@ -110,7 +110,7 @@ internal sealed class CoarseBenchmark : IBenchmark
         TimeSpan before = Process.GetCurrentProcess().TotalProcessorTime;
         for (int query = 0; query < answers.Length; query++)
         {
-            answers[query] = [.. index.Search(filters, query, k, index.Index.Shape with { ProbesMin = probes }, cancellation).Select(static hit => hit.State.Slot)];
+            answers[query] = [.. index.Search(filters, query, k, index.Index.Shape with { ProbesMin = probes, FarShareMax = 1 }, cancellation).Select(static hit => hit.State.Slot)];
         }
 
         return (answers, (Process.GetCurrentProcess().TotalProcessorTime - before).TotalMilliseconds / answers.Length);

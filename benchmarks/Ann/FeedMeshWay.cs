@@ -36,13 +36,7 @@ internal sealed class FeedMeshIndex
     public int QueryCount => _queries.Length;
 
     /// <summary>Makes a plan of a query's filter, as a request does whose filter was not asked before.</summary>
-    public BitPlan Compile(AnnFilterSet filters, int query) => BitPlan.For(Parse(filters, query).Plan, Index.Filters);
-
-    /// <summary>Parses a query's filter.</summary>
-    /// <exception cref="InvalidOperationException">The parser refuses it.</exception>
-    private static RowFilter Parse(AnnFilterSet filters, int query) => FilterParser.TryParse(filters.Text(query), out FilterPlan plan, out string fault)
-        ? new RowFilter(ItemHashSet.Empty, Audience.Anyone, plan)
-        : throw new InvalidOperationException($"The filter of query {query} {fault}.");
+    public BitPlan Compile(AnnFilterSet filters, int query) => BitPlan.For(RowFilters.Parse(filters.Text(query)).Plan, Index.Filters);
 
     /// <summary>Rows are numbered as they came, so a slot is a row number.</summary>
     public List<RowHit> Search(AnnFilterSet filters, int query, int k, ClusterShape shape, CancellationToken cancellation)
@@ -58,7 +52,7 @@ internal sealed class FeedMeshIndex
         public override ReadOnlySpan<float> Vector(int row) => data.Vector(row);
     }
 
-    public void Add(AnnFilterSet filters) => _filters[filters] = [.. Enumerable.Range(0, QueryCount).Select(query => Parse(filters, query))];
+    public void Add(AnnFilterSet filters) => _filters[filters] = [.. Enumerable.Range(0, QueryCount).Select(query => RowFilters.Parse(filters.Text(query)))];
 }
 
 /// <summary>
